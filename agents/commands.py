@@ -1,0 +1,122 @@
+"""`sluice agents`: asking agents, listing tools, and deciding on calls that wait for a person."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sluice.gateway_client import GatewayClient
+
+agents = typer.Typer(name="agents", help="Ask agents, list their tools, approve what waits.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CallArgument = Annotated[str, typer.Argument(help="The call's id, as 'sluice agents pending' shows it.")]
+
+
+@agents.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    agent: Annotated[str, typer.Option(help="Which agent.")] = "analyst",
+    thread: Annotated[str, typer.Option(help="Go on in this thread, or begin one of this name.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask an agent; its decisions go to standard error, its answer to standard output.
+
+    The same question in the same thread goes on where it stopped: at an approval, or at a crash.
+    """
+    from agents.asking import ask_streaming
+
+    with _gateway() as gateway:
+        told = ask_streaming(gateway, agent, question, thread, show=_show_step, say=None if as_json else _say)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        typer.echo()
+        typer.echo(f"thread {told['metadata']['thread_id']}", err=True)
+
+
+@agents.command()
+def tools(as_json: AsJson = False) -> None:
+    """List the tools that agents, apps and MCP clients can call."""
+    with _gateway() as gateway:
+        found: list[dict[str, Any]] = gateway.get("/tools")["data"]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    rows = [
+        (tool["name"], ", ".join(tool["parameters"].get("properties", {})), _yes(tool["approval"]), tool["description"])
+        for tool in found
+    ]
+    _print_table(("tool", "arguments", "approval", "what it does"), rows)
+
+
+@agents.command()
+def pending(as_json: AsJson = False) -> None:
+    """List the calls that wait for somebody's approval."""
+    with _gateway() as gateway:
+        found: list[dict[str, Any]] = gateway.get("/tools/calls")["data"]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif not found:
+        typer.echo("Nothing waits.")
+    else:
+        rows = [(call["id"], call["tool"], json.dumps(call["arguments"]), call["caller"]) for call in found]
+        _print_table(("call", "tool", "arguments", "asked for by"), rows)
+
+
+@agents.command()
+def approve(call: CallArgument, as_json: AsJson = False) -> None:
+    """Say yes to a call that somebody else asked for; it runs at once, and this waits for its end."""
+    _decide(call, "approve", as_json)
+
+
+@agents.command()
+def deny(call: CallArgument, as_json: AsJson = False) -> None:
+    """Say no to a call that somebody else asked for; it never runs."""
+    _decide(call, "deny", as_json)
+
+
+def _decide(call: str, decision: str, as_json: bool) -> None:
+    from urllib.parse import quote
+
+    with _gateway() as gateway:
+        decided, _ = gateway.post(f"/tools/calls/{quote(call, safe='')}/{decision}", {})
+    if as_json:
+        typer.echo(json.dumps(decided, indent=2))
+        return
+    typer.echo(f"{decided['id']} of {decided['tool']}, asked for by {decided['caller']}: {decided['state']}.")
+    if decided["result"]:
+        typer.echo(json.dumps(decided["result"]))
+
+
+def _gateway() -> "GatewayClient":
+    from sluice.gateway_client import GatewayClient, gateway_access
+    from sluice.settings_files import load_settings
+
+    return GatewayClient(*gateway_access(load_settings()))
+
+
+def _say(text: str) -> None:
+    typer.echo(text, nl=False)
+
+
+def _show_step(step: dict[str, Any]) -> None:
+    from agents.asking import describe_step
+
+    typer.secho(describe_step(step), err=True, dim=True)
+
+
+def _yes(flag: bool) -> str:
+    return "needed" if flag else ""
+
+
+def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

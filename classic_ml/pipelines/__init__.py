@@ -1,0 +1,5 @@
+"""Pipelines: what follows from what without anybody watching."""
+
+from classic_ml.pipelines.retrain import Retrained, retrain
+
+__all__ = ["Retrained", "retrain"]

@@ -1,0 +1,25 @@
+"""The training set of one load."""
+
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from classic_ml.features import TrainingSet, build_training_set
+from classic_ml.lakehouse import Lakehouse
+from classic_ml.projects import find_project
+from sluice.home import Home
+from sluice.settings import Settings
+
+
+def training_set_of_month(settings: Settings, engine: Engine, model: str, month: datetime | None) -> TrainingSet:
+    """Labels and features of the load that is the state of `month`; of the newest where it is None.
+
+    Raises:
+        NotFound: nothing was loaded yet, or there is no such model.
+        InvalidRequest: nothing was loaded as of that time.
+    """
+    project, lakehouse = find_project(model), Lakehouse.of(settings)
+    chosen = month or lakehouse.read("gold", project.view.table)[project.view.event_time].max()
+    assert isinstance(chosen, datetime)
+    home = Home(settings.platform.home.absolute())
+    return build_training_set(lakehouse, [project.view], project.labels, engine, home, since=chosen, until=chosen)

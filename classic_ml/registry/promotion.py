@@ -1,0 +1,43 @@
+"""A model's stage: the label `production` is the truth, MLflow's alias of that name follows it."""
+
+from sqlalchemy import Engine
+
+from classic_ml.registry.store import has_store, open_store
+from classic_ml.registry.versions import find_version
+from sluice.home import Home
+from sluice.promotion import Label, labelled, promote
+from sluice.settings import PromotionSettings
+
+PRODUCTION = "production"
+
+
+def promote_model(
+    home: Home, engine: Engine, model: str, version: str, *, by: str, settings: PromotionSettings
+) -> Label:
+    """Move `production` to a version, and MLflow's alias after it.
+
+    Raises:
+        NotFound: there is no such version.
+        GateRefused: it has no passing gate, or nobody else's approval.
+        StateUnavailable: the database cannot be used.
+    """
+    candidate = find_version(engine, model, version).candidate
+    label = promote(engine, candidate, PRODUCTION, by=by, settings=settings)
+    follow_label(home, engine, model)
+    return label
+
+
+def follow_label(home: Home, engine: Engine, model: str) -> None:
+    """Bring MLflow's alias to where the label is; repeated, and after a kill between the two, it changes no more than
+    that.
+
+    Raises:
+        StateUnavailable: the database cannot be used.
+    """
+    label = labelled(engine, "model", model, PRODUCTION)
+    if label is None or not has_store(home):
+        return
+    client = open_store(home)
+    aliases = client.get_registered_model(model).aliases
+    if str(aliases.get(PRODUCTION)) != label.version:
+        client.set_registered_model_alias(model, PRODUCTION, label.version)

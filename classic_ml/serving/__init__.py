@@ -1,0 +1,1 @@
+"""Online predictions: the process `predictions`, Ray Serve behind the gateway."""

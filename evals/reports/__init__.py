@@ -1,0 +1,1 @@
+"""What people and machines read of a comparison: a terminal's table, the pull request's comment, JUnit XML."""

@@ -1,0 +1,56 @@
+"""A comparison as a person sees it in a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evals.compare import Comparison
+from evals.pull_request import PullRequest
+from evals.reports import words
+from sluice.promotion import Verdict
+
+STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+
+
+def show_pull_request(console: Console, request: PullRequest) -> None:
+    """Every changed prompt, then the verdict."""
+    if not request.evaluated:
+        console.print(f"No prompt differs between {request.base[:12]} and {request.head[:12]}: nothing was run.")
+    for one in request.evaluated:
+        console.print(f"[bold]Prompt {one.change.name}[/bold]: {one.change.path}")
+        if one.note:
+            console.print(f"Note: {one.note}.")
+        for comparison in one.comparisons:
+            show_comparison(console, comparison)
+    console.print("Verdict:", Text(str(request.verdict), STYLES[request.verdict]))
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """The table of its metrics, with a plot where there is a difference, and the notes."""
+    title = f"Suite {comparison.suite}, {comparison.cases} cases"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("metric", "base", "head", "difference", "interval", "limit", "verdict", "│ no difference ┊ margin"):
+        table.add_column(name, no_wrap=True)
+    for metric in comparison.metrics:
+        style = STYLES[metric.verdict] if metric.gates else "dim"
+        compared = metric.base_mean is not None and metric.interval is not None
+        table.add_row(
+            metric.label,
+            words.share(metric.base_mean),
+            words.share(metric.head_mean),
+            words.difference(metric),
+            Text(words.interval(metric)),
+            words.limit(metric),
+            Text(words.verdict(metric), style),
+            words.plot(metric.interval, metric.limit or 0.0) if compared and metric.interval else "",
+        )
+    console.print(table)
+    for metric in comparison.metrics:
+        failures, dropped = metric.unscored
+        if failures or dropped:
+            console.print(f"{metric.label}: {failures} cases only head could not score, {dropped} count for nothing.")
+        if metric.note:
+            console.print(f"{metric.label}: {metric.note}.", markup=False)
+        for pair in words.regressions(metric, 5):
+            line = f"  {pair.case_id}: {words.share(pair.base and pair.base.value)} → {words.share(pair.head.value)}"
+            console.print(f"{line}  {pair.head.reason}".rstrip(), markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""Token budgets: leased before a call, settled after it."""

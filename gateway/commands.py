@@ -1,0 +1,37 @@
+"""`sluice usage`: what was used, by key, model and day."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def usage(
+    by: Annotated[str, typer.Option(help="What each row of the table is about: key, model or day.")] = "key",
+    since: Annotated[str, typer.Option(help="30d, 12h, 15m, or a date such as 2026-11-01 (UTC).")] = "7d",
+    key: Annotated[str | None, typer.Option(help="Only this key: its id, or the whole key.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what was used: requests, tokens and errors by key, model or day, and the tokens of each day.
+
+    Charged tokens are what budgets count: those used, and for an answer that broke off what it can have cost at most.
+    """
+    import json
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+
+    from gateway.usage.report import parse_since, report
+    from gateway.usage.report_view import print_report
+    from sluice.database import connect
+    from sluice.settings_files import load_settings
+
+    begin = parse_since(since, datetime.now(UTC))
+    engine = connect(load_settings().database_url)
+    found = report(engine, by=by, since=begin, key=key)
+    if as_json:
+        typer.echo(json.dumps(found.as_plain(), indent=2))
+    else:
+        print_report(found, Console())

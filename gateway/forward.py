@@ -1,0 +1,110 @@
+"""Bringing an upstream's answer to the client: whole, or event by event with a side copy read for usage.
+
+Both write the usage record before the client has the end of its answer, so that a killed gateway owes no record.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from starlette.types import Send
+
+from gateway.exchange import Exchange
+from gateway.sse import EventCopy
+from gateway.tokens import usage_of
+from gateway.upstream import UpstreamResponse
+from gateway.upstream_errors import recordable
+from sluice.errors import SluiceError, UpstreamFailed, openai_body
+
+EVENT_STREAM = b"text/event-stream"
+END_SECONDS = 1
+"""How long an upstream may take to end its response after `[DONE]`; the client does not wait for it."""
+CLOSING = frozenset({408, 413, 503})
+"""After these the connection is closed: its request was not read to the end, or the gateway stops."""
+
+
+async def forward_plain(exchange: Exchange, response: UpstreamResponse, content_type: bytes, send: Send) -> None:
+    """Send the whole answer at once, as the bytes it came in."""
+    body = await response.read()
+    exchange.usage = usage_of(body)
+    if exchange.guard is not None:
+        body = await exchange.guard.plain(body)
+    exchange.close(response.status)
+    await send_whole(exchange, send, response.status, content_type, body)
+
+
+async def forward_stream(
+    exchange: Exchange, response: UpstreamResponse, content_type: bytes, send: Send, *, hide_usage: bool
+) -> None:
+    """Send each event as it comes.
+
+    Raises:
+        UpstreamFailed: the stream ended before its `[DONE]`.
+    """
+    direct = exchange.direct
+    leased = exchange.leased
+    copy = exchange.copy = EventCopy(hide_usage=hide_usage) if leased is None else leased.copy(hide_usage=hide_usage)
+    guard = None if exchange.guard is None else exchange.guard.stream(copy)
+    headers = [
+        (b"content-type", content_type),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+        (b"x-request-id", exchange.request_id.encode()),
+        *exchange.headers.items(),
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    exchange.response_started = True
+    while not copy.done:
+        piece = await response.chunk()
+        if not piece:
+            raise UpstreamFailed("The upstream ended its stream before the answer was complete.")
+        events = copy.feed(piece)
+        if guard is not None:
+            events = guard.feed(events)
+        if copy.done:
+            exchange.close(response.status, copy.error and (recordable(copy.error.code) or "upstream_error"))
+        if events and not (direct and direct.piece(events)):
+            await send({"type": "http.response.body", "body": events, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    if copy.cut or (guard is not None and guard.stopped):
+        return  # what the upstream still has to say is not wanted
+    with suppress(SluiceError, TimeoutError):  # read to its end, the connection serves another request
+        async with asyncio.timeout(END_SECONDS):
+            while await response.chunk():
+                pass
+
+
+async def send_error(exchange: Exchange, error: SluiceError, send: Send) -> None:
+    """End the exchange with an error: as the response, or as the last event of a stream that has begun."""
+    if exchange.guard is not None:
+        error = exchange.guard.checked(error)
+    exchange.close(error.status, error.code, failure=error)
+    body = msgspec.json.encode(openai_body(error))
+    if not exchange.response_started:
+        await send_whole(exchange, send, error.status, b"application/json", body, error.retry_after)
+        return
+    events = b"" if exchange.copy is None or exchange.copy.done else b"data: " + body + b"\n\n"
+    await send({"type": "http.response.body", "body": events, "more_body": False})
+
+
+async def send_whole(
+    exchange: Exchange, send: Send, status: int, content_type: bytes, body: bytes, retry_after: bytes | None = None
+) -> None:
+    """A response of known length."""
+    exchange.response_started = True
+    request_id = exchange.request_id.encode()
+    if exchange.direct is not None and status not in CLOSING and retry_after is None:
+        fields = (content_type, len(body), request_id)
+        rendered = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % fields
+        for header in exchange.headers.items():
+            rendered += b"%b: %b\r\n" % header
+        if exchange.direct.whole(status, rendered, body):
+            return
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+    headers += exchange.headers.items()
+    if retry_after is not None:
+        headers.append((b"retry-after", retry_after))
+    if status in CLOSING:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,61 @@
+"""Usage for the terminal: a table, and a bar for each day."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.usage.report import Report, Sums
+
+NUMBERS = ("requests", "prompt", "cached", "completion", "charged", "errors")
+PLOT_DAYS = 31
+BAR = 40
+"""Columns of the longest bar."""
+
+
+def print_report(found: Report, console: Console) -> None:
+    """The table, its sum, and a bar for each day."""
+    since = f"{found.since:%Y-%m-%d %H:%M} UTC"
+    if not found.rows:
+        console.print(f"Nothing was used since {since}. --since 30d looks further back.", highlight=False)
+        return
+    console.print(usage_table(found))
+    console.print(f"\nCharged tokens a day since {since}", highlight=False)
+    console.print(usage_plot(found.days[-PLOT_DAYS:]))
+
+
+def usage_table(found: Report) -> Table:
+    """The rows, and their sum where there are several."""
+    keys = found.by == "key"
+    table = Table(found.by, *(["of"] if keys else []), box=None, pad_edge=False)
+    for name in NUMBERS:
+        table.add_column(name, justify="right")
+    for row in found.rows:
+        texts = [row.name or "(none)", *([row.about] if keys else [])]
+        table.add_row(*map(Text, texts), *(f"{number:,}" for number in _numbers(row)))
+    if len(found.rows) > 1:
+        totals = [sum(column) for column in zip(*map(_numbers, found.rows), strict=True)]
+        table.add_row("all", *([""] if keys else []), *(f"{number:,}" for number in totals), style="bold")
+    return table
+
+
+def usage_plot(days: list[Sums]) -> Table:
+    """A bar of charged tokens for each day."""
+    most = max(day.charged_tokens for day in days) or 1
+    plot = Table.grid(padding=(0, 1))
+    plot.add_column()
+    plot.add_column(justify="right")
+    for day in days:
+        bar = "█" * round(BAR * day.charged_tokens / most) or "▏"
+        plot.add_row(day.name, f"{day.charged_tokens:,}", Text(bar, "blue"))
+    return plot
+
+
+def _numbers(row: Sums) -> tuple[int, ...]:
+    return (
+        row.requests,
+        row.prompt_tokens,
+        row.cached_tokens,
+        row.completion_tokens,
+        row.charged_tokens,
+        row.errors,
+    )

@@ -1,0 +1,1 @@
+"""The command line, put together from the entry points `sluice.commands`."""

@@ -1,0 +1,182 @@
+"""`sluice keys`: making, listing and revoking API keys."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sluice.errors import ConfigurationError, InvalidRequest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from sluice.identity import ApiKey, Budget
+
+keys = typer.Typer(name="keys", help="Make, list and revoke API keys.", no_args_is_help=True)
+
+
+@keys.command()
+def create(
+    owner: Annotated[str, typer.Option(help="Who answers for the key's use.")],
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    model: Annotated[list[str] | None, typer.Option(help="A model it may use; repeat for more. Default: all.")] = None,
+    expires: Annotated[str | None, typer.Option(help="30d, 12h, 15m, or a date such as 2027-01-31 (UTC).")] = None,
+    budget: Annotated[int | None, typer.Option(help="Tokens it may use, prompts and answers together.")] = None,
+    per: Annotated[str | None, typer.Option(help="The budget's window: minute, hour, day, month (UTC), ever.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="The guardrail policy it is under. Default: guardrails.default.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
+) -> None:
+    """Make a key and show it, once."""
+    expires_at = parse_expiry(expires, datetime.now(UTC)) if expires else None
+    budgets = _read_budget(budget, per)
+    if policy is not None:
+        _refuse_unknown(policy)
+    engine = _open_database()
+    from sluice.identity import create_key
+
+    _warn_of_unknown(model or [])
+    key, text = create_key(
+        engine,
+        owner=owner,
+        name=name,
+        models=model or None,
+        expires_at=expires_at,
+        policy=policy,
+        budgets=budgets,
+    )
+    typer.echo(text)
+    if not quiet:
+        typer.echo(
+            f"Keep it: it is not shown again. Its id is {key.id}; 'sluice keys revoke {key.id}' ends it.", err=True
+        )
+
+
+@keys.command(name="list")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List all keys, the ended ones too."""
+    engine = _open_database()
+    from sluice.identity import list_budgets, list_keys
+
+    now = datetime.now(UTC)
+    budgets = list_budgets(engine)
+    rows = [_row(key, budgets.get(key.id, ()), now) for key in list_keys(engine)]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+
+
+@keys.command()
+def revoke(key: Annotated[str, typer.Argument(help="The key's id, or the whole key.")]) -> None:
+    """End a key; every gateway process refuses it within a second."""
+    engine = _open_database()
+    from sluice.identity import revoke_key
+
+    typer.echo(f"Key {revoke_key(engine, key).id} is revoked.")
+
+
+def parse_expiry(text: str, now: datetime) -> datetime:
+    """The moment meant by `30d`, `12h`, `15m` from now, or by an ISO date or time, read as UTC without a zone.
+
+    Raises:
+        InvalidRequest: the text is none of these, or lies beyond what a date can say.
+    """
+    try:
+        if span := re.fullmatch(r"(\d+)([dhm])", text):
+            unit = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}[span[2]]
+            return now + int(span[1]) * unit
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        fix = "Write 30d, 12h, 15m, or a date such as 2027-01-31."
+        raise InvalidRequest(f"'{text}' is no time at which a key can expire.", fix=fix) from None
+
+
+def _read_budget(tokens: int | None, window: str | None) -> dict[str, int]:
+    """Tokens by window.
+
+    Raises:
+        InvalidRequest: one of the two without the other.
+        ConfigurationError: several gateway workers, none of which would know what the others have spent.
+    """
+    if tokens is None and window is None:
+        return {}
+    if tokens is None or window is None:
+        raise InvalidRequest(
+            "A budget needs its tokens and its window.", fix="Write for instance: --budget 10000 --per day"
+        )
+    from sluice.settings_files import load_settings
+
+    workers = load_settings().gateway.workers
+    if workers > 1:
+        raise ConfigurationError(
+            f"Budgets are counted by one gateway worker, and gateway.workers is {workers}.",
+            fix="Set gateway.workers to 1.",
+        )
+    return {window: tokens}
+
+
+def _warn_of_unknown(models: list[str]) -> None:
+    from sluice.settings_files import load_settings
+
+    settings = load_settings()
+    known = [*settings.models, *settings.routes]
+    for name in models:
+        if name not in known:
+            typer.echo(f"Note: there is no model '{name}' now; there are {', '.join(known) or 'none'}.", err=True)
+
+
+def _refuse_unknown(policy: str) -> None:
+    from sluice.guardrails import unknown_policy
+    from sluice.settings_files import load_settings
+
+    settings = load_settings()
+    if policy not in settings.guardrails.policies:
+        raise unknown_policy(settings, policy)
+
+
+def _open_database() -> "Engine":
+    from sluice.database import connect, migrate
+    from sluice.settings_files import load_settings
+
+    url = load_settings().database_url
+    migrate(url)
+    return connect(url)
+
+
+def _row(key: "ApiKey", budgets: "tuple[Budget, ...]", now: datetime) -> dict[str, Any]:
+    expired = key.expires_at is not None and key.expires_at <= now
+    return {
+        "id": key.id,
+        "owner": key.owner,
+        "name": key.name,
+        "models": key.models,
+        "budgets": [{"tokens": budget.tokens, "window": budget.window} for budget in budgets],
+        "policy": key.policy,
+        "created": key.created_at.isoformat(timespec="seconds"),
+        "expires": key.expires_at and key.expires_at.isoformat(timespec="seconds"),
+        "state": "revoked" if key.revoked_at else "expired" if expired else "active",
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table(
+        Column("id", no_wrap=True),
+        *("owner", "name", "models", "budgets", "policy", "created", "expires", "state"),
+        box=None,
+    )
+    for row in rows:
+        shown = row | {"models": "all" if row["models"] is None else ", ".join(row["models"])}
+        shown["budgets"] = ", ".join(f"{budget['tokens']:,}/{budget['window']}" for budget in row["budgets"])
+        shown["policy"] = row["policy"] or "default"
+        shown |= {"created": row["created"][:10], "expires": row["expires"] and row["expires"][:16]}
+        table.add_row(*(Text(value or "never") if key == "expires" else Text(value) for key, value in shown.items()))
+    Console().print(table)

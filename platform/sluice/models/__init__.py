@@ -1,0 +1,1 @@
+"""Models that Sluice serves itself: fetching them, the engines' command lines, the embedding server."""

@@ -1,0 +1,1 @@
+"""The supervisor: starts the platform's processes, watches, restarts and stops them."""

@@ -1,0 +1,166 @@
+"""Which processes a deployment consists of, from its settings."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sluice.errors import ConfigurationError, MissingRequirement
+from sluice.home import Home
+from sluice.models.engine import (
+    Hardware,
+    detect_hardware,
+    engine_command,
+    engine_environment,
+    network_environment,
+)
+from sluice.models.router import HEALTH, router_command
+from sluice.models.sources import find_fetched
+from sluice.offline import OFFLINE_ENVIRONMENT
+from sluice.settings import GatewaySettings, ModelSettings, Settings, ports_of, worker_ports
+
+MODELS, ROUTERS, SERVICES, GATEWAYS = 0, 1, 2, 3
+"""Groups, stopped from the highest to the lowest: first what takes requests, then what it needs."""
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process: how to start it, how to see that it is healthy, and how long to wait for what.
+
+    Args:
+        environment: goes over what the supervisor inherited.
+        start_seconds: from the start to the first healthy answer; after that it counts as failed.
+        stop_seconds: from SIGTERM to SIGKILL.
+        expected_seconds: how long a start usually takes, until one was measured here.
+        settings: what the process itself reads at its start, as text, where a change matters to it.
+        on_demand: started when somebody first asks for it; `about` says what it adds.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    health_url: str
+    start_seconds: float
+    stop_seconds: float
+    group: int
+    expected_seconds: float
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: str = ""
+    on_demand: bool = False
+    about: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when what would be started changes."""
+        text = json.dumps([self.command, dict(self.environment), self.settings], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def plan(settings: Settings, home: Home) -> list[ProcessSpec]:
+    """All processes, in the order of their groups.
+
+    Raises:
+        MissingRequirement: a model is not fetched, or needs a GPU that is not here.
+        ConfigurationError: the gateway's port is left open.
+    """
+    hardware = detect_hardware()
+    specs = [spec for name in settings.models for spec in plan_model(name, settings, home, hardware)]
+    specs += [_plan_service(name, settings) for name in settings.services]
+    specs += _plan_gateway(settings)
+    return sorted(specs, key=lambda spec: spec.group)
+
+
+def plan_model(name: str, settings: Settings, home: Home, hardware: Hardware) -> list[ProcessSpec]:
+    """The processes of one model: an embedding server, one engine, or several engines and the router before them."""
+    model = settings.models[name]
+    folder = find_fetched(name, model, home)
+    if folder is None:
+        raise MissingRequirement(f"Model '{name}' is not fetched yet.", fix=f"Run: sluice models pull {name}")
+    if model.kind == "embedding":
+        return [_plan_embedding_server(name, model, folder)]
+    python = settings.platform.engine_python.absolute()  # not resolved: a link leads out of its environment
+    port, *more = ports_of(model)
+    engines = [
+        ProcessSpec(
+            name=name if model.replicas == 1 else f"{name}/{replica}",
+            command=engine_command(name, model, folder, engine_port, python, hardware),
+            environment=engine_environment(model, replica, hardware),
+            health_url=f"http://127.0.0.1:{engine_port}/health",
+            start_seconds=model.start_seconds,
+            stop_seconds=15,
+            group=MODELS,
+            expected_seconds=75 if model.eager else 185,
+        )
+        for replica, engine_port in enumerate([port] if model.replicas == 1 else more[:-1])
+    ]
+    if model.replicas == 1:
+        return engines
+    router = ProcessSpec(
+        name=f"{name}/router",
+        command=router_command(model, python),
+        health_url=f"http://127.0.0.1:{port}{HEALTH}",
+        start_seconds=model.start_seconds + 30,
+        stop_seconds=10,
+        group=ROUTERS,
+        expected_seconds=engines[0].expected_seconds + 3,
+    )
+    return [*engines, router]
+
+
+def _plan_embedding_server(name: str, model: ModelSettings, folder: Path) -> ProcessSpec:
+    arguments = ("--name", name, "--folder", str(folder), "--port", str(model.port), *model.arguments)
+    return ProcessSpec(
+        name=name,
+        command=(sys.executable, "-m", "sluice.models.embedding_server", *arguments),
+        environment=network_environment(model),
+        health_url=f"http://127.0.0.1:{model.port}/health",
+        start_seconds=model.start_seconds,
+        stop_seconds=10,
+        group=MODELS,
+        expected_seconds=25,
+    )
+
+
+def _plan_service(name: str, settings: Settings) -> ProcessSpec:
+    service = settings.services[name]
+    return ProcessSpec(
+        name=name,
+        command=(sys.executable, "-m", service.module),
+        environment=OFFLINE_ENVIRONMENT,
+        health_url=f"http://127.0.0.1:{service.port}/health",
+        start_seconds=service.start_seconds,
+        stop_seconds=20,
+        group=SERVICES,
+        expected_seconds=20,
+        settings=settings.model_dump_json(),
+        on_demand=True,
+        about=service.about,
+    )
+
+
+def _plan_gateway(settings: Settings) -> list[ProcessSpec]:
+    """One process, or one for each worker: they share the port, and each has one of its own to be asked on."""
+    gateway = settings.gateway
+    if gateway.port == 0:
+        raise ConfigurationError("gateway.port is 0, so nobody could find the gateway.", fix="Set gateway.port.")
+    return [
+        ProcessSpec(
+            name="gateway" if gateway.workers == 1 else f"gateway/{worker}",
+            command=(sys.executable, "-m", "gateway", "--worker", str(worker)),
+            environment=OFFLINE_ENVIRONMENT,
+            health_url=f"{gateway_url(gateway, port)}/health/live",
+            start_seconds=60,
+            stop_seconds=gateway.drain_seconds + 10,
+            group=GATEWAYS,
+            expected_seconds=4,
+            settings=settings.model_dump_json(),
+        )
+        for worker, port in enumerate(worker_ports(gateway) or [gateway.port])
+    ]
+
+
+def gateway_url(gateway: GatewaySettings, port: int | None = None) -> str:
+    """Where this machine reaches the gateway, or one worker's port, also when it listens on every address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.host, gateway.host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{port or gateway.port}"

@@ -1,0 +1,88 @@
+import time
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from classic_ml.lakehouse.sql import _configuration, query_gold
+from classic_ml.settings import SqlSettings
+from sluice.errors import InvalidRequest
+
+CHURN = pl.DataFrame({"id": ["a", "b", "c"], "months": [1, 2, 3]})
+
+
+def query(text: str, **limits: float) -> pl.DataFrame:
+    return query_gold(text, {"churn": CHURN}.get, SqlSettings.model_validate(limits))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT sum(months) AS n FROM churn",
+        "select sum(months) n from gold.CHURN; -- all of them",
+        "WITH x AS (SELECT months FROM churn) SELECT sum(months) AS n FROM x",
+        "SELECT 1 + 2 + 3 AS n",
+        "(SELECT count(*) + 3 AS n FROM churn)",
+    ],
+)
+def test_one_select_is_answered(text: str) -> None:
+    assert query(text).to_dict(as_series=False) == {"n": [6]}
+
+
+def test_an_empty_result_keeps_its_columns() -> None:
+    assert query("SELECT id FROM churn WHERE months > 9").columns == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "not one SELECT"),
+        ("SELECT 1; SELECT 2", "not one SELECT"),
+        ("INSERT INTO churn VALUES ('d', 4)", "not one SELECT"),
+        ("DROP VIEW churn", "not one SELECT"),
+        ("COPY churn TO '/tmp/stolen.csv'", "not one SELECT"),
+        ("ATTACH '/tmp/other.db' AS other", "not one SELECT"),
+        ("PRAGMA database_list", "not one SELECT"),
+        ("SET memory_limit = '100GB'", "not one SELECT"),
+        ("INSTALL httpfs", "not one SELECT"),
+        ("EXPLAIN SELECT 1", "not one SELECT"),
+        ("WITH gone AS (DELETE FROM churn RETURNING *) SELECT * FROM gone", "failed"),
+        ("SELECT FROM WHERE", "no valid SQL"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "READ_CSV"),
+        ("SELECT * FROM read_text('/etc/passwd')", "READ_TEXT"),
+        ("SELECT * FROM glob('/*')", "GLOB"),
+        ("SELECT * FROM '/etc/passwd'", "no gold table '/etc/passwd'"),
+        ("SELECT * FROM information_schema.tables", "no gold table"),
+        ("SELECT * FROM duckdb_settings()", "no gold table"),
+        ("SELECT (SELECT max(x) FROM silver.churn)", "silver.churn"),
+        ("SELECT * FROM CHURN_OF_OTHERS", "no gold table 'churn_of_others'"),
+        ("SELECT age FROM churn", '"age" not found'),
+        ("SELECT repeat('x', 2000000000)", "repeat"),
+        ("SELECT a.id, b.id FROM churn a, churn b", "one name"),
+    ],
+)
+def test_anything_else_is_refused_and_says_why(text: str, why: str) -> None:
+    with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")):
+        query(text)
+
+
+def test_duckdb_itself_reaches_no_file(tmp_path: Path) -> None:
+    """The second wall, where the first is passed."""
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    connection = duckdb.connect(":memory:", config=_configuration(SqlSettings()))
+    with connection, pytest.raises(duckdb.PermissionException):
+        connection.execute(f"SELECT * FROM read_csv('{tmp_path / 'secret.csv'}')")
+
+
+def test_limits_of_rows_time_and_memory_hold() -> None:
+    many = ", ".join(f"churn c{number}" for number in range(24))
+    with pytest.raises(InvalidRequest, match="more than 4 rows"):
+        query("SELECT 1 AS one FROM churn a, churn b", rows=4)
+    assert query("SELECT 1 AS one FROM churn a, churn b LIMIT 4", rows=4).height == 4
+    began = time.monotonic()
+    with pytest.raises(InvalidRequest, match=r"more than 0\.3 s"):
+        query(f"SELECT count(*) AS n FROM {many}", seconds=0.3)
+    assert time.monotonic() - began < 5
+    with pytest.raises(InvalidRequest, match="more than 20 MiB"):
+        query(f"SELECT DISTINCT c0.id || random() AS x FROM {many} ORDER BY 1", memory_mib=20, seconds=60)

@@ -1,0 +1,108 @@
+"""A gateway before the real vllm-router before two scripted replicas."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from sluice.models.router import HEALTH, router_command
+from sluice.settings import ModelSettings, Source, ports_of
+from tests.doubles.scripted_upstream import Behaviour, RecordedRequest, ScriptedUpstream
+from tests.end_to_end.running_platform import engine_python, wait_until
+from tests.gateway.running_gateway import RunningGateway
+
+CHAT = "/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class Router:
+    """A running router and its replicas."""
+
+    url: str
+    replicas: tuple[ScriptedUpstream, ScriptedUpstream]
+
+    def next(self, **behaviour: Any) -> None:
+        """How either replica answers its next chat request."""
+        for replica in self.replicas:
+            replica.next(Behaviour(path=CHAT, **behaviour))
+
+    def drop_connections(self) -> None:
+        """As if both replicas had died."""
+        for replica in self.replicas:
+            replica.drop_connections()
+
+    def chats(self) -> list[list[RecordedRequest]]:
+        """The chat requests that reached each replica; the router sends others of its own."""
+        return [[request for request in replica.requests if request.path == CHAT] for replica in self.replicas]
+
+    def only_chat(self) -> RecordedRequest:
+        """The one chat request that reached any replica."""
+        first, second = self.chats()
+        [request] = first + second
+        return request
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The whole way of a request."""
+
+    gateway: RunningGateway
+    router: Router
+    client: openai.OpenAI
+
+    def ask(self, content: str, **options: Any) -> Any:
+        """One chat request, by the official client."""
+        return self.client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": content}], **options
+        )
+
+
+@contextmanager
+def running_router(folder: Path) -> Iterator[Router]:
+    """The router as the supervisor starts it, once it is live."""
+    model = ModelSettings(source=Source(path=folder), port=_four_free_ports(), replicas=2)
+    _, *replica_ports, _ = ports_of(model)
+    command = router_command(model, engine_python())
+    if not Path(command[0]).exists():
+        pytest.fail(f"The engine's environment is missing: {command[0]}. Run: make install", pytrace=False)
+    log = folder / "router.log"
+
+    def is_live() -> bool:
+        assert process.poll() is None, log.read_text()
+        with suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{model.port}{HEALTH}", trust_env=False).is_success
+        return False
+
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(ScriptedUpstream(port=port)) for port in replica_ports)
+        output = stack.enter_context(log.open("wb"))
+        process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=output))
+        stack.callback(process.kill)
+        wait_until(is_live, 60)
+        yield Router(f"http://127.0.0.1:{model.port}/v1", (first, second))
+
+
+@contextmanager
+def chain_over(router: Router, home: Path) -> Iterator[Chain]:
+    """A gateway before `router`, whose replicas have seen nothing yet."""
+    for replica in router.replicas:
+        replica.forget()
+    with RunningGateway(home, router.url) as gateway, gateway.client as client:
+        yield Chain(gateway, router, client)
+
+
+def _four_free_ports() -> int:
+    """The first of four ports in a row, as a model with two replicas takes them."""
+    while True:
+        with ExitStack() as held, suppress(OSError, OverflowError):
+            first: int = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            for port in range(first + 1, first + 4):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first

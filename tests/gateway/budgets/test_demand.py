@@ -1,0 +1,98 @@
+import json
+from typing import Any
+
+import pytest
+
+from gateway.budgets.demand import MEDIA_TOKENS, TEMPLATE_TOKENS, Demand, read_demand
+from gateway.endpoints import ENDPOINTS
+from sluice.errors import InvalidRequest
+
+HELLO: Any = {"model": "m", "messages": [{"role": "user", "content": "Hello? Grüß Gott 世界"}]}
+TEXT: Any = {"model": "m", "prompt": "Once"}
+
+
+def read(body: dict[str, Any], path: str = "/v1/chat/completions") -> Demand:
+    return read_demand(json.dumps(body, ensure_ascii=False).encode(), ENDPOINTS[path])
+
+
+def test_a_prompt_has_no_more_tokens_than_bytes() -> None:
+    text = HELLO["messages"][0]["content"]
+    assert len(text.encode()) + TEMPLATE_TOKENS <= read(HELLO).prompt < len(text.encode()) + TEMPLATE_TOKENS + 60
+    tool = {"type": "function", "function": {"name": "find", "description": "x" * 500}}
+    assert read(HELLO | {"tools": [tool]}).prompt > read(HELLO).prompt + 500
+
+
+def test_a_picture_counts_as_much_as_one_can() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    spoken = {"type": "text", "text": 'about "image_url"'}
+    assert read({"messages": [{"role": "user", "content": [part]}]}).prompt > 2 * MEDIA_TOKENS
+    assert read({"messages": [{"role": "user", "content": [spoken]}]}).prompt < 1_000
+
+
+@pytest.mark.parametrize(
+    ("further", "choices", "completion", "field"),
+    [
+        ({}, 1, None, "max_completion_tokens"),
+        ({"max_tokens": 7}, 1, 7, "max_tokens"),
+        ({"max_completion_tokens": 7}, 1, 7, "max_completion_tokens"),
+        ({"max_completion_tokens": 7, "max_tokens": 9}, 1, 7, "max_completion_tokens"),
+        ({"max_tokens": None}, 1, None, "max_completion_tokens"),
+        ({"max_tokens": -3}, 1, 0, "max_tokens"),
+        ({"max_tokens": 7, "n": 3}, 3, 7, "max_tokens"),
+    ],
+)
+def test_what_a_chat_asks_for(further: dict[str, Any], choices: int, completion: int | None, field: str) -> None:
+    demand = read(HELLO | further)
+    assert (demand.choices, demand.completion, demand.limit_field) == (choices, completion, field)
+
+
+@pytest.mark.parametrize(
+    ("further", "choices", "completion"),
+    [
+        ({}, 1, 16),
+        ({"max_tokens": None}, 1, None),
+        ({"n": 2, "best_of": 5}, 5, 16),
+        ({"prompt": ["a", "b"], "n": 2}, 4, 16),
+        ({"prompt": [1, 2, 3]}, 1, 16),
+        ({"prompt": [[1, 2], [3]]}, 2, 16),
+    ],
+)
+def test_what_a_completion_asks_for(further: dict[str, Any], choices: int, completion: int | None) -> None:
+    demand = read(TEXT | further, "/v1/completions")
+    assert (demand.choices, demand.completion, demand.limit_field) == (choices, completion, "max_tokens")
+
+
+def test_embeddings_are_prompts_alone() -> None:
+    demand = read({"model": "m", "input": ["x" * 100, "y"]}, "/v1/embeddings")
+    assert (demand.choices, demand.completion) == (0, 0)
+    assert demand.prompt > 101
+
+
+def test_a_limit_takes_the_place_of_the_wish_and_touches_nothing_else() -> None:
+    body = HELLO | {"max_tokens": 500, "min_tokens": 100, "temperature": 0.10}
+    limited = json.loads(read(body).limited(3))
+    assert limited == body | {"max_tokens": 3, "min_tokens": 0}
+
+
+def test_what_can_be_tokenized() -> None:
+    asked = read(HELLO | {"max_tokens": 3, "stream": True}).to_tokenize()
+    assert asked is not None
+    assert json.loads(asked) == HELLO
+    asked = read(TEXT, "/v1/completions").to_tokenize()
+    assert asked is not None
+    assert json.loads(asked) == TEXT
+    assert read(TEXT | {"prompt": ["a", "b"]}, "/v1/completions").to_tokenize() is None
+    assert read(TEXT | {"suffix": "end"}, "/v1/completions").to_tokenize() is None
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    assert read({"model": "m", "messages": [{"role": "user", "content": [picture]}]}).to_tokenize() is None
+
+
+@pytest.mark.parametrize("further", [{"max_tokens": "500"}, {"n": "4"}, {"n": 1.5}, {"max_completion_tokens": [1]}])
+def test_a_limit_that_servers_could_read_otherwise_is_refused(further: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        read(HELLO | further)
+
+
+def test_a_name_that_is_not_unicode_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="not UTF-8"):
+        read_demand(b'{"model":"m","\xff":1}', ENDPOINTS["/v1/chat/completions"])

@@ -1,0 +1,261 @@
+"""Budgets through a running gateway: before an engine that counts, and before upstreams that misbehave."""
+
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.doubles.counting_engine import CountingEngine
+from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream, error_body
+from tests.gateway.budgets.conftest import Budgeted, left
+from tests.gateway.running_gateway import RunningGateway
+
+PROMPT = CountingEngine.TEMPLATE + 1
+"""Tokens of the prompt "Hello"."""
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    return response.json()["error"]
+
+
+def chunks_of(response: httpx.Response) -> list[dict[str, Any]]:
+    *events, done = response.text.strip().split("\n\n")
+    assert done == "data: [DONE]"
+    return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+def test_a_call_is_charged_what_it_used(counted: RunningGateway, counting_engine: CountingEngine) -> None:
+    ada = Budgeted(counted, {"day": 10_000})
+    response = ada.call(max_tokens=20)
+    assert response.status_code == 200
+    assert left(response) == 10_000 - PROMPT - 20
+    assert "x-sluice-budget" not in response.headers
+    assert counted.usage(1)[0].charged_tokens == PROMPT + 20 == counting_engine.made
+
+
+def test_a_stream_tells_what_is_left_beside_its_lease_and_is_charged_what_it_used(counted: RunningGateway) -> None:
+    ada = Budgeted(counted, {"day": 10_000})
+    response = ada.call(max_tokens=20, stream=True)
+    assert 9_000 < left(response) <= 10_000 - PROMPT - 20
+    assert len(chunks_of(response)) == 21
+    assert counted.usage(1)[0].charged_tokens == PROMPT + 20
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("further", [{}, {"max_tokens": 400}])
+def test_an_answer_is_limited_to_what_is_left(counted: RunningGateway, stream: bool, further: Any) -> None:
+    ada = Budgeted(counted, {"day": 60, "month": 10_000})
+    response = ada.call(stream=stream, **further)
+    assert response.headers["x-sluice-budget"] == f"limited; {ada.key.id}/day"
+    last = chunks_of(response)[-1] if stream else response.json()
+    assert last["choices"][0]["finish_reason"] == "length"
+    assert counted.usage(1)[0].charged_tokens == 60
+    assert left(ada.call()) == 0
+
+
+def test_an_exhausted_budget_says_which_and_when_it_begins_anew(
+    counted: RunningGateway, counting_engine: CountingEngine
+) -> None:
+    ada = Budgeted(counted, {"hour": 60})
+    ada.call(max_tokens=50)
+    response = ada.call()
+    error = error_of(response)
+    assert (response.status_code, error["type"], error["code"]) == (429, "insufficient_quota", "budget_exhausted")
+    assert f"The budget of 60 tokens per hour ({ada.key.id}/hour) has too little left" in error["message"]
+    assert f"which needs up to {PROMPT + 1}: 60 are spent" in error["message"]
+    seconds = 3600 - time.time() % 3600
+    assert abs(int(response.headers["retry-after"]) - seconds) < 5
+    begins = datetime.fromtimestamp(time.time() + seconds, UTC)
+    assert f"it begins anew at {begins:%Y-%m-%dT%H:%M}:00Z" in error["message"]
+    assert counting_engine.requests == 1
+    assert [record.charged_tokens for record in counted.usage(2)] == [60, 0]
+
+
+def test_a_budget_for_ever_does_not_ask_to_come_back(counted: RunningGateway) -> None:
+    ada = Budgeted(counted, {"ever": 30})
+    ada.call()
+    response = ada.call()
+    assert "it does not begin anew" in error_of(response)["message"]
+    assert "retry-after" not in response.headers
+
+
+def test_a_prompt_beyond_the_whole_budget_is_told_so(counted: RunningGateway) -> None:
+    response = Budgeted(counted, {"minute": 30}).call("word " * 40)
+    assert response.status_code == 429
+    assert "needs up to 50 tokens, more than the whole budget of 30 tokens per minute" in error_of(response)["message"]
+    assert "retry-after" not in response.headers
+
+
+def test_tokens_held_by_calls_under_way_come_back_soon(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.next(Behaviour(stop_at=0, stop="stall"))
+    with RunningGateway(tmp_path, scripted_upstream.url) as gateway, gateway.connect() as raw:
+        ada = Budgeted(gateway, {"day": 700})
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 450}).encode()
+        raw.sendall(gateway.head(len(body)).replace(gateway.key.encode(), ada.token.encode()) + body)
+        scripted_upstream.wait_until(lambda: scripted_upstream.requests)
+        response = ada.call(max_tokens=450)
+        assert response.status_code == 429
+        assert response.headers["retry-after"] == "1"
+        assert "calls under way hold" in error_of(response)["message"]
+
+
+def test_several_workers_cannot_count(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    with RunningGateway(tmp_path, scripted_upstream.url, workers=2) as gateway:
+        response = Budgeted(gateway, {"day": 700}).call()
+        assert (response.status_code, error_of(response)["code"]) == (503, "state_unavailable")
+        assert "gateway.workers" in error_of(response)["message"]
+        assert gateway.post({"model": "m", "messages": []}).status_code == 200
+
+
+def test_a_gateway_that_starts_again_knows_what_was_spent(tmp_path: Path, counting_engine: CountingEngine) -> None:
+    with RunningGateway(tmp_path, counting_engine.url) as gateway:
+        ada = Budgeted(gateway, {"day": 1_000, "ever": 5_000})
+        assert left(ada.call(max_tokens=40)) == 1_000 - PROMPT - 40
+    with RunningGateway(tmp_path, counting_engine.url) as gateway:
+        ada.gateway = gateway
+        assert left(ada.call(max_tokens=40)) == 1_000 - 2 * (PROMPT + 40)
+
+
+def test_a_limit_that_is_no_number_is_refused(counted: RunningGateway) -> None:
+    response = Budgeted(counted, {"day": 1_000}).call(max_tokens="400")
+    assert response.status_code == 400
+    assert counted.usage(1)[0].charged_tokens == 0
+
+
+def test_embeddings_take_their_prompt_alone(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    with RunningGateway(tmp_path, scripted_upstream.url) as gateway:
+        ada = Budgeted(gateway, {"day": 200})
+        assert left(ada.call(path="/v1/embeddings", input="a b c")) == 197
+        assert ada.call(path="/v1/embeddings", input="x" * 300).status_code == 429
+
+
+# Upstreams that misbehave
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> Any:
+    with RunningGateway(tmp_path, scripted_upstream.url, upstream={"idle_seconds": 0.3}) as running:
+        yield running
+
+
+def test_a_stream_is_cut_where_its_lease_ends(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.default = Behaviour(content=["x"] * 50, chunk_delay=0.01)
+    ada = Budgeted(gateway, {"day": 10_000})
+    chunks = chunks_of(ada.call(max_tokens=5, stream=True))
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "xxxxx"
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+    [request] = scripted_upstream.requests
+    scripted_upstream.wait_until(lambda: request.disconnected)
+    assert 5 < gateway.usage(1)[0].charged_tokens < 250
+
+
+def test_a_plain_answer_beyond_its_lease_is_charged_in_full_and_logged(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 2_000}
+    scripted_upstream.default = Behaviour(body={"choices": [], "usage": usage})
+    ada = Budgeted(gateway, {"day": 2_000})
+    assert left(ada.call(max_tokens=5)) == 0
+    assert gateway.usage(1)[0].charged_tokens == 2_005
+    assert [record.levelno for record in caplog.records if "had leased" in record.message] == [logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(status=400, body=error_body("no")),
+        Behaviour(status=401, body="no"),
+        Behaviour(status=503, body="no"),
+        Behaviour(status=307, body="no"),
+    ],
+)
+def test_a_request_that_the_upstream_refused_costs_nothing(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream, behaviour: Behaviour
+) -> None:
+    scripted_upstream.default = behaviour
+    response = Budgeted(gateway, {"day": 2_000}).call(max_tokens=5)
+    assert left(response) == 2_000
+    assert gateway.usage(1)[0].charged_tokens == 0
+
+
+def test_an_upstream_that_is_down_costs_nothing(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.stop_listening()
+    response = Budgeted(gateway, {"day": 2_000}).call(max_tokens=5)
+    assert response.status_code == 502
+    assert left(response) == 2_000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_breaks_off_is_charged_what_it_can_have_cost(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream, stream: bool
+) -> None:
+    scripted_upstream.default = Behaviour(content=["x"] * 8, stop_at="in_body")
+    response = Budgeted(gateway, {"day": 2_000}).call(max_tokens=8, stream=stream)
+    charged = gateway.usage(1)[0].charged_tokens
+    assert left(response) == 2_000 - charged or stream
+    assert 100 < charged < 250, "the prompt's bound and all eight tokens, which is the lease"
+
+
+def test_a_stream_without_usage_is_charged_no_less_than_it_can_have_cost(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"four"}}]}\n\n'
+    scripted_upstream.default = Behaviour(events=[event] * 3 + [b"data: [DONE]\n\n"])
+    Budgeted(gateway, {"day": 2_000}).call(max_tokens=500, stream=True)
+    assert 100 + 12 < gateway.usage(1)[0].charged_tokens < 300
+
+
+def test_an_upstream_without_a_tokenizer_is_asked_once(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    ada = Budgeted(gateway, {"day": 1_000})
+    for _ in range(2):
+        assert ada.call(max_tokens=5_000).headers["x-sluice-budget"].startswith("limited")
+    assert [request.path for request in scripted_upstream.requests].count("/tokenize") == 1
+
+
+def test_a_client_that_leaves_pays_no_more_than_its_lease_and_no_less_than_was_made(
+    counted: RunningGateway, counting_engine: CountingEngine
+) -> None:
+    ada = Budgeted(counted, {"day": 10_000})
+    headers = {"authorization": f"Bearer {ada.token}"}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 400, "stream": True}
+    with httpx.stream("POST", f"{counted.origin}/v1/chat/completions", json=body, headers=headers) as response:
+        for _, _line in zip(range(20), response.iter_lines(), strict=False):
+            pass
+    [record] = counted.usage(1)
+    assert record.status == 499
+    time.sleep(0.1)
+    assert counting_engine.made <= record.charged_tokens <= 128 + 60 + 400
+
+
+def test_a_services_answer_is_charged_on_the_calls_it_makes(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream
+) -> None:
+    service = {"module": "none", "port": scripted_upstream.port, "models": ["agent/analyst"]}
+    with RunningGateway(tmp_path, scripted_upstream.url, services={"knowledge": service}) as gateway:
+        ada = Budgeted(gateway, {"day": 5})
+        assert ada.call(model="agent/analyst").status_code == 200
+        [record] = gateway.usage(1)
+        assert record.completion_tokens > 0
+        assert record.charged_tokens == 0
+
+
+# Who asked
+
+
+@pytest.mark.parametrize(
+    ("header", "parent"),
+    [("req-" + "0a" * 14, "req-" + "0a" * 14), ("req-xyz", None), ("req-" + "0" * 200, None), ("", None)],
+)
+def test_a_parent_is_recorded_if_it_is_a_requests_id(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream, header: str, parent: str | None
+) -> None:
+    gateway.post({"model": "m", "messages": []}, headers={"x-sluice-parent": header})
+    assert gateway.usage(1)[0].parent_id == parent
+    assert scripted_upstream.requests[0].header("x-sluice-parent") is None

@@ -1,0 +1,139 @@
+"""Clients and upstreams that use HTTP's corners against the gateway."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream
+from tests.gateway.running_gateway import RunningGateway
+
+BODY = b'{"model":"m","messages":[]}'
+STREAM = b'{"model":"m","messages":[],"stream":true}'
+DONE = b"data: [DONE]\n\n"
+
+
+def exchange(gateway: RunningGateway, request: bytes) -> bytes:
+    """The first bytes of the answer."""
+    with gateway.connect() as raw:
+        raw.sendall(request)
+        return raw.recv(65536)
+
+
+def chunked(gateway: RunningGateway, trailer: bytes) -> bytes:
+    head = gateway.head(0).replace(b"content-length: 0", b"transfer-encoding: chunked")
+    return head + b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(BODY), BODY, trailer)
+
+
+def deadline_of(gateway: RunningGateway) -> float | None:
+    [connection] = gateway.server.server_state.connections
+    return connection._deadline  # pyright: ignore
+
+
+def test_a_trailer_is_no_header(gateway: RunningGateway) -> None:
+    assert exchange(gateway, chunked(gateway, b"authorization: Bearer x")).startswith(b"HTTP/1.1 200")
+
+
+def test_a_pipelining_client_that_leaves_ends_the_upstreams_work(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.next(Behaviour(stop_at=0, stop="stall"))
+    with gateway.connect() as raw:
+        raw.sendall((gateway.head(len(BODY)) + BODY) * 2)
+        scripted_upstream.wait_until(lambda: scripted_upstream.requests)
+    scripted_upstream.wait_until(lambda: scripted_upstream.requests[0].disconnected, 0.7)
+
+
+def test_a_connection_is_idle_also_after_an_answer_that_was_read_slowly(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.next(Behaviour(body=b"x" * 20_000_000))
+    with gateway.connect() as raw:
+        raw.sendall(gateway.head(len(BODY)) + BODY)
+        time.sleep(0.3)
+        received = 0
+        while received < 20_000_000:
+            received += len(raw.recv(1 << 20))
+        time.sleep(0.1)
+        assert deadline_of(gateway) is not None
+
+
+def test_pipelining_does_not_excuse_a_client_that_never_reads(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.next(Behaviour(content=["x" * 10_000] * 5000))
+    with RunningGateway(tmp_path, scripted_upstream.url) as gateway, gateway.connect() as raw:
+        raw.sendall(gateway.head(len(STREAM)) + STREAM)
+        time.sleep(0.5)
+        raw.sendall(gateway.head(len(BODY)) + BODY)
+        time.sleep(0.2)
+        deadline = deadline_of(gateway)
+        raw.close()
+        assert deadline is not None
+
+
+def test_done_ends_the_answer_though_the_upstream_stalls(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    scripted_upstream.next(Behaviour(raw=head + b"%x\r\n%b\r\n" % (len(DONE), DONE), stop_at=10_000, stop="stall"))
+    with RunningGateway(tmp_path, scripted_upstream.url, upstream={"idle_seconds": 1}) as gateway:
+        started = time.monotonic()
+        assert gateway.post(STREAM).content == DONE
+        assert time.monotonic() - started < 0.7
+
+
+def test_an_error_event_without_a_code(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.next(Behaviour(events=[b'data: {"error":{"message":"x"}}\n\n', DONE]))
+    gateway.post(STREAM)
+    assert gateway.usage(1)[0].error != "None"
+
+
+def test_a_redirect_is_a_failure(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.next(Behaviour(status=302, body="elsewhere", headers=[("location", "http://inside/")]))
+    assert gateway.post(BODY).status_code == 502
+
+
+@pytest.mark.parametrize("path", ["/v1/chat%2Fcompletions", "http://x/v1/chat/completions", "/v1/chat/completions?a=b"])
+def test_other_spellings_of_a_path_are_recorded_too(gateway: RunningGateway, path: str) -> None:
+    assert exchange(gateway, gateway.head(len(BODY), path=path) + BODY).startswith(b"HTTP/1.1 200")
+    assert len(gateway.usage(1)) == 1
+
+
+@pytest.mark.parametrize("path", ["//v1/chat/completions", "/v1/chat/completions/", "/v1/chat/completions%00"])
+def test_a_path_that_is_almost_right_is_not_found(gateway: RunningGateway, path: str) -> None:
+    assert exchange(gateway, gateway.head(len(BODY), path=path) + BODY).startswith(b"HTTP/1.1 404")
+
+
+@pytest.mark.parametrize("field", [b"traceparent: a\r\n evil: b", b"traceparent: a\rb: c", b"traceparent: a\x00b"])
+def test_no_header_reaches_the_upstream_in_disguise(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream, field: bytes
+) -> None:
+    request = gateway.head(len(BODY))[:-2] + field + b"\r\n\r\n" + BODY
+    assert exchange(gateway, request).startswith(b"HTTP/1.1 400")
+    assert not scripted_upstream.requests
+
+
+def test_the_body_of_a_request_for_an_upgrade_is_no_request(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    smuggled = gateway.head(len(BODY)) + BODY
+    head = gateway.head(len(smuggled))[:-2] + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    with gateway.connect() as raw:
+        raw.sendall(head)
+        time.sleep(0.1)
+        raw.sendall(smuggled)
+        time.sleep(0.2)
+    assert not scripted_upstream.requests
+
+
+@pytest.mark.parametrize("after", [0, 0.005, 0.05])
+def test_clients_that_leave_at_any_moment_leave_nothing_behind(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream, after: float
+) -> None:
+    request = gateway.head(len(STREAM)) + STREAM
+    for end in range(0, len(request) + 1, 12):
+        with gateway.connect() as raw:
+            raw.sendall(request[:end])
+            time.sleep(after if end > len(request) - 24 else 0)
+    gateway.wait(lambda: not gateway.application.traffic.open)
+    gateway.wait(lambda: not gateway.server.server_state.connections)
+    assert gateway.post(BODY).status_code == 200

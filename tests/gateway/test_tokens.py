@@ -1,0 +1,13 @@
+import pytest
+
+from gateway.tokens import TokenUsage, usage_of
+
+
+@pytest.mark.parametrize("count", ["-1", "1e30", str(2**53 + 1), str(10**30), '"3"', "[]", "1.5", "null"])
+def test_a_count_that_cannot_be_is_no_report(count: str) -> None:
+    assert usage_of(b'{"usage":{"prompt_tokens":%b,"completion_tokens":1}}' % count.encode()) is None
+
+
+def test_a_report() -> None:
+    assert usage_of(b'{"usage":{"prompt_tokens":2,"completion_tokens":1}}') == TokenUsage(2, 1)
+    assert usage_of(b"{}") is usage_of(b"no JSON") is None

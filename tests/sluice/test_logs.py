@@ -1,0 +1,27 @@
+import json
+import logging
+
+from sluice.logs import JsonLines, redact
+
+KEY = "sk-sluice-abcdefghijkl-" + "S3cret" * 6 + "wxyz"
+
+
+def test_a_line_is_json_without_secrets() -> None:
+    try:
+        raise ValueError(f"refused {KEY}")
+    except ValueError as error:
+        record = logging.LogRecord(
+            "gateway", logging.ERROR, "f", 1, "key %s said\nno", (KEY,), (ValueError, error, error.__traceback__)
+        )
+    text = JsonLines().format(record)
+    line = json.loads(text)
+    assert "\n" not in text
+    assert "S3cret" not in text
+    assert line["level"] == "error"
+    assert line["message"] == "key sk-sluice-abcdefghijkl-*** said\nno"
+
+
+def test_redact_knows_other_providers_keys_and_bearer_tokens() -> None:
+    assert redact("authorization: Bearer eyJhbGciOi.abc-def_ghi==") == "authorization: Bearer ***"
+    assert "proj" not in redact("sk-projAbCdEfGh12345678")
+    assert redact("nothing to hide") == "nothing to hide"

@@ -1,0 +1,114 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from sluice.errors import ConfigurationError
+from sluice.settings import Settings, ports_of, worker_ports
+from sluice.settings_files import load_settings
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def write(folder: Path, text: str, name: str = "all.yaml") -> Path:
+    (folder / name).write_text(text)
+    return folder
+
+
+def test_no_files_is_a_valid_configuration(tmp_path: Path) -> None:
+    assert load_settings(tmp_path, {}) == Settings()
+
+
+def test_shipped_files_hold_the_defaults() -> None:
+    """The comments of configs/ say that the values shown are the defaults."""
+    shipped = load_settings(REPOSITORY / "configs", {})
+    assert shipped.gateway == Settings().gateway
+    assert shipped.platform == Settings().platform
+    assert set(shipped.models) == {"smollm2", "minilm"}
+
+
+def test_every_setting_of_the_gateway_is_shown_in_its_file() -> None:
+    text = (REPOSITORY / "configs" / "gateway.yaml").read_text()
+    shown = set(re.findall(r"^\s*(\w+):", text, re.MULTILINE))
+    gateway = Settings().gateway
+    known = {"gateway", *type(gateway).model_fields}
+    for section in (gateway.limits, gateway.upstream, gateway.keys, gateway.usage):
+        known |= set(type(section).model_fields)
+    assert shown == known
+
+
+def test_variables_go_over_files(tmp_path: Path) -> None:
+    write(tmp_path, "gateway:\n  port: 1\nmodels:\n  My-Model:\n    port: 5\n    source: {path: /m}\n")
+    environment = {"SLUICE_GATEWAY__PORT": "2", "SLUICE_MODELS__MY_MODEL__PORT": "6", "SLUICE_DEBUG": "1", "OTHER": "x"}
+    settings = load_settings(tmp_path, environment)
+    assert settings.gateway.port == 2
+    assert settings.models["My-Model"].port == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gateway:\n  prot: 1\n", "line 2: gateway.prot: unknown key. Did you mean 'port'?"),
+        ("gatway:\n  port: 1\n", "line 1: gatway: unknown key. Did you mean 'gateway'?"),
+        ("gateway:\n  port: many\n", "line 2: gateway.port: input should be a valid integer"),
+        (
+            "gateway:\n  limits:\n    body_bytes: 0\n",
+            "line 3: gateway.limits.body_bytes: input should be greater than or equal",
+        ),
+        ("gateway:\n  drain_seconds: .inf\n", "line 2: gateway.drain_seconds: input should be a finite number"),
+        ("gateway:\n  port: 1\n  port: 2\n", "line 3: 'port' is given twice."),
+        ("gateway: [1\n", "line 2: not valid YAML"),
+        ("gateway: 5\n", "line 1: gateway: input should be a valid dictionary"),
+        ("- gateway\n", "line 1: expected sections such as 'gateway:', found a list."),
+        ("models:\n  m:\n    source: {path: /m}\n", "line 2: models.m.port: is required."),
+        (
+            "models:\n  m:\n    port: 1\n    source: {path: a, hub: b}\n",
+            "line 4: models.m.source: expected exactly one of",
+        ),
+        (
+            "models:\n  m:\n    port: 8400\n    source: {path: a}\n",
+            "line 3: models.m.port: 8400 is already used by the gateway",
+        ),
+        ("routes:\n  r:\n    url: ftp://x\n", "line 3: routes.r.url: expected a URL such as"),
+        ("gateway: !!python/name:os.system x\n", "line 1: not valid YAML: could not determine a constructor"),
+        ("a: *unknown\n", "line 1: not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_named_with_line_key_and_expectation(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(write(tmp_path, text), {})
+    assert str(raised.value).startswith(f"{tmp_path / 'all.yaml'}")
+    assert message in str(raised.value)
+
+
+def test_a_missing_folder_is_no_empty_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"There is no folder '.*nowhere'"):
+        load_settings(tmp_path / "nowhere", {})
+
+
+def test_a_home_folder_may_be_short(tmp_path: Path) -> None:
+    write(tmp_path, "models:\n  m:\n    port: 1\n    source: {path: ~/model}\n")
+    assert load_settings(tmp_path, {}).models["m"].source.path == Path.home() / "model"
+
+
+def test_a_section_in_two_files_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "gateway: {port: 1}\n", "a.yaml")
+    write(tmp_path, "gateway: {port: 2}\n", "b.yaml")
+    with pytest.raises(ConfigurationError, match=r"b.yaml, line 1: section 'gateway' stands in two files"):
+        load_settings(tmp_path, {})
+
+
+def test_a_bad_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^Variable SLUICE_GATEWAY__PORT: gateway\.port: .* found 'x'"):
+        load_settings(tmp_path, {"SLUICE_GATEWAY__PORT": "x"})
+    with pytest.raises(ConfigurationError, match="Variable SLUICE_GATEWAY__PORT__DEEPER: 'port' holds no further"):
+        load_settings(write(tmp_path, "gateway: {port: 1}\n"), {"SLUICE_GATEWAY__PORT__DEEPER": "1"})
+
+
+def test_replicas_and_workers_take_further_ports() -> None:
+    settings = Settings.model_validate(
+        {"gateway": {"port": 10, "workers": 3}, "models": {"m": {"port": 20, "replicas": 2, "source": {"path": "/m"}}}}
+    )
+    assert list(ports_of(settings.models["m"])) == [20, 21, 22, 23]
+    assert list(worker_ports(settings.gateway)) == [11, 12, 13]
+    assert list(worker_ports(Settings().gateway)) == []
