@@ -142,8 +142,11 @@ def test_hostile_text_costs_linear_time(hostile: str) -> None:
             detector.find(text)
         return time.process_time() - began
 
-    small, large = min(seconds(20_000) for _ in range(2)), seconds(200_000)
-    assert large < 25 * max(small, 0.002)
+    def growth() -> float:
+        return seconds(100_000) / max(seconds(10_000), 0.001)
+
+    # Ten times the text: linear is 10 times the time, quadratic 100. A busy machine can spoil one try, not all of them.
+    assert any(growth() < 40 for _ in range(5))
 
 
 @pytest.mark.parametrize(
