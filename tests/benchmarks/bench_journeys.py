@@ -21,6 +21,7 @@ PARTS = {
     "prompt_gate": "bench_prompt_gate.py",
     "guard": "bench_guard.py",
     "budget": "bench_budget.py",
+    "policies": "bench_policies.py",
     "help": "bench_help.py",
     "demos": "bench_demos.py",
     "kills": "bench_kills.py",

@@ -18,7 +18,8 @@ COMPARISONS = {"<": operator.lt, "≤": operator.le, "=": operator.eq, "≥": op
 
 @dataclass(frozen=True)
 class Row:
-    """One figure and what it must reach. `figure` and `holds` are None where nothing was measured."""
+    """One figure and what it must reach (`must` is empty where that is nothing, and then `holds` is None). `figure` and
+    `holds` are None where nothing was measured."""
 
     what: str
     figure: float | None
@@ -53,7 +54,8 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     verdicts = {True: "[green]yes[/]", False: "[bold red]no[/]", None: "[dim]not measured[/]"}
     for item in rows:
         figure = "–" if item.figure is None else f"{item.figure:,.4g} {item.unit}".rstrip()
-        table.add_row(item.what, figure, item.must, verdicts[item.holds])
+        verdict = "" if item.figure is not None and not item.must else verdicts[item.holds]
+        table.add_row(item.what, figure, item.must, verdict)
     console.print(table)
 
 

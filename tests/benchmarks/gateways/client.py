@@ -16,7 +16,7 @@ from typing import Any, cast
 import httptools
 import uvloop
 from gateways.launching import CHAT, QUESTION
-from gateways.stream_mock import CHUNKS
+from gateways.stream_mock import CHUNKS, TEXT, wants_words
 
 MARK = re.compile(rb'"content": ?" @(\d+)"')
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
@@ -31,6 +31,7 @@ class Load:
     seconds: float
     plain: int = 0
     streams: int = 0
+    question: dict[str, Any] = field(default_factory=lambda: QUESTION)
 
 
 @dataclass
@@ -99,17 +100,25 @@ class Connection(asyncio.Protocol):
         if self.answered and not self.answered.done():
             self.answered.set_exception(ConnectionResetError("the connection was lost within an answer"))
 
-    def problem(self, streamed: bool) -> str:
+    def problem(self, streamed: bool, words: bool) -> str:
         """What is wrong with the answer; empty when it is right and complete."""
         if (status := self.parser.get_status_code()) != 200:
             return f"status {status}: {self.rest[:200].decode(errors='replace')}"
         if not streamed:
             return "" if b"Paris" in self.rest else f"unexpected answer {self.rest[:200]!r}"
+        if words:
+            return "" if self.text() == TEXT else f"streamed {self.text()!r}"
         if len(self.delays_us) != CHUNKS:
             return f"{len(self.delays_us)} of {CHUNKS} chunks"
         if not any(b'"completion_tokens"' in event for event in self.events[-3:]):
             return "a stream without usage"
         return "" if self.events[-1] == b"data: [DONE]" else "a stream without its end mark"
+
+    def text(self) -> str:
+        """What was streamed, in however many events it came."""
+        events = [json.loads(event.removeprefix(b"data: ")) for event in self.events if event != b"data: [DONE]"]
+        choices = [choice for event in events for choice in event["choices"]]
+        return "".join(choice["delta"].get("content") or "" for choice in choices)
 
 
 async def run(load: Load) -> Tally:
@@ -121,7 +130,7 @@ async def run(load: Load) -> Tally:
         for start, streamed in zip(_spread(), kinds, strict=False):
             group.create_task(_keep_asking(load, streamed, began + start, began + load.seconds, tally, delays))
     tally.seconds = time.monotonic() - began
-    tally.chunks = len(delays)
+    tally.chunks = tally.answers * CHUNKS if wants_words(load.question) else len(delays)
     if len(delays) > 1:
         cuts = statistics.quantiles(delays, n=100)
         tally.p50_ms, tally.p99_ms = cuts[49] / 1000, cuts[98] / 1000
@@ -146,7 +155,7 @@ async def _keep_asking(load: Load, streamed: bool, start: float, end: float, tal
                 loop = asyncio.get_running_loop()
                 _, connection = await loop.create_connection(Connection, "127.0.0.1", load.port)
             await connection.ask(request)
-            problem = connection.problem(streamed)
+            problem = connection.problem(streamed, wants_words(load.question))
         except OSError as error:
             problem = str(error)
             await asyncio.sleep(0.05)
@@ -163,7 +172,7 @@ async def _keep_asking(load: Load, streamed: bool, start: float, end: float, tal
 
 
 def _request(load: Load, more: dict[str, Any]) -> bytes:
-    body = json.dumps(QUESTION | more).encode()
+    body = json.dumps(load.question | more).encode()
     headers = {"host": f"127.0.0.1:{load.port}", "content-type": "application/json", "content-length": str(len(body))}
     lines = [f"POST {CHAT} HTTP/1.1", *(f"{name}: {value}" for name, value in (headers | load.headers).items())]
     return "\r\n".join([*lines, "", ""]).encode() + body

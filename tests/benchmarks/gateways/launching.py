@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Any
 
 CHAT = "/v1/chat/completions"
 QUESTION = {
@@ -30,13 +31,14 @@ class TargetError(Exception):
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a server that listens on `port` of loopback, and what its clients must send along."""
+    """How to start a server that listens on `port` of loopback, and what its clients must send along and ask."""
 
     port: int
     command: list[str]
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    question: dict[str, Any] = field(default_factory=lambda: QUESTION)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Server:
     pid: int
     port: int
     headers: dict[str, str]
+    question: dict[str, Any]
 
 
 @contextmanager
@@ -67,7 +70,7 @@ def started(launch: Launch, seconds: float = 120) -> Iterator[Server]:
         )
     try:
         _wait_for_answer(launch, process, log, seconds)
-        yield Server(process.pid, launch.port, launch.headers)
+        yield Server(process.pid, launch.port, launch.headers, launch.question)
     finally:
         _stop(process)
 
@@ -99,7 +102,7 @@ def _ask(launch: Launch) -> None:
     connection = HTTPConnection("127.0.0.1", launch.port, timeout=10)
     with closing(connection):
         headers = {"content-type": "application/json"} | launch.headers
-        connection.request("POST", CHAT, json.dumps(QUESTION), headers)
+        connection.request("POST", CHAT, json.dumps(launch.question), headers)
         response = connection.getresponse()
         answer = response.read().decode(errors="replace")
     if response.status != 200 or "Paris" not in answer:

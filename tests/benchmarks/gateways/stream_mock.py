@@ -1,11 +1,16 @@
-"""A mock of vLLM that streams 100 chunks, one every 10 ms, each marked with the moment it was sent; its own process."""
+"""A mock of vLLM that streams 100 chunks, one every 10 ms; its own process.
+
+Each chunk is marked with the moment it was sent, unless the request asks for words (`wants_words`): those a guardrail
+lets through, as it would a model's answer.
+"""
 
 import asyncio
 import json
+import re
 import secrets
 import sys
 import time
-from typing import cast
+from typing import Any, cast
 
 import httptools
 import uvloop
@@ -14,10 +19,17 @@ from gateways.mocks import ANSWER
 
 CHUNKS = 100
 SECONDS_BETWEEN = 0.010
+WORDS = re.findall(r"\S+", "The capital of France is Paris, which lies on the Seine; ask for more and I will tell you.")
+TEXT = "".join(f" {WORDS[number % len(WORDS)]}" for number in range(CHUNKS))
 PLAIN = ANSWER.encode()
 OTHER = (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 """Answers to what is no chat completion: gateways probe all kinds of paths, and only /health is there."""
 HEAD = b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: %b\r\n%b\r\n\r\n"
+
+
+def wants_words(request: dict[str, Any]) -> bool:
+    """Whether a request asks for `TEXT`, a word a chunk."""
+    return request.get("user") == "words"
 
 
 class Mock(asyncio.Protocol):
@@ -50,6 +62,7 @@ class Mock(asyncio.Protocol):
         if not request.get("stream"):
             self.transport.write(HEAD % (b"application/json", b"content-length: %d" % len(PLAIN)) + PLAIN)
             return
+        self.words = wants_words(request)
         self.with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
         self.start = f'data: {{"id":"chatcmpl-{secrets.token_hex(8)}","object":"chat.completion.chunk",'
         self.start += '"created":1795544046,"model":"mock",'
@@ -68,11 +81,11 @@ class Mock(asyncio.Protocol):
     def send_chunk(self) -> None:
         if self.transport.is_closing():
             return
+        said = WORDS[self.sent % len(WORDS)] if self.words else f"@{time.monotonic_ns() // 1000}"
         self.sent += 1
         finish = "null" if self.sent < CHUNKS else '"length"'
-        mark = time.monotonic_ns() // 1000
         self.send(
-            f'"choices":[{{"index":0,"delta":{{"content":" @{mark}"}},"logprobs":null,"finish_reason":{finish},'
+            f'"choices":[{{"index":0,"delta":{{"content":" {said}"}},"logprobs":null,"finish_reason":{finish},'
             '"token_ids":null}]}'
         )
         if self.sent < CHUNKS:

@@ -35,7 +35,7 @@ class StreamResult:
 def stream_load(server: Server, seconds: float) -> StreamResult:
     """Keep 32 streams going for some seconds, and let the last ones finish."""
     before = cpu_seconds(server.pid)
-    tally = run_client(Load(server.port, server.headers, seconds, streams=CONNECTIONS))
+    tally = run_client(Load(server.port, server.headers, seconds, streams=CONNECTIONS, question=server.question))
     spent = cpu_seconds(server.pid) - before
     return StreamResult(
         streams=tally.answers,

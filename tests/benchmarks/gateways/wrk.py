@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateways.launching import CHAT, QUESTION, Server
+from gateways.launching import CHAT, Server
 from process_tree import cpu_seconds
 
 CONNECTIONS = 16
@@ -46,7 +46,7 @@ def plain_load(wrk: str, folder: Path, server: Server, seconds: float) -> PlainR
     headers = "\n".join(
         f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in server.headers.items()
     )
-    script.write_text(SCRIPT.format(body=json.dumps(QUESTION), headers=headers))
+    script.write_text(SCRIPT.format(body=json.dumps(server.question), headers=headers))
     command = [wrk, "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{max(1, round(seconds))}s"]
     command += ["--timeout", "20s", "--script", str(script), f"http://127.0.0.1:{server.port}{CHAT}"]
     before = cpu_seconds(server.pid)
