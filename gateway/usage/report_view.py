@@ -1,4 +1,4 @@
-"""Usage for the terminal: a table, and a bar for each day."""
+"""Usage for the terminal: a table, and bars for its rows and for each day."""
 
 from rich.console import Console
 from rich.table import Table
@@ -8,17 +8,23 @@ from gateway.usage.report import Report, Sums
 
 NUMBERS = ("requests", "prompt", "cached", "completion", "charged", "errors")
 PLOT_DAYS = 31
+PLOT_ROWS = 12
+"""Those that were charged most."""
 BAR = 40
 """Columns of the longest bar."""
 
 
 def print_report(found: Report, console: Console) -> None:
-    """The table, its sum, and a bar for each day."""
+    """The table, its sum, a bar for each of its rows, and one for each day."""
     since = f"{found.since:%Y-%m-%d %H:%M} UTC"
     if not found.rows:
         console.print(f"Nothing was used since {since}. --since 30d looks further back.", highlight=False)
         return
     console.print(usage_table(found))
+    if found.by != "day" and len(found.rows) > 1:
+        most = sorted(found.rows, key=lambda row: -row.charged_tokens)[:PLOT_ROWS]
+        console.print(f"\nCharged tokens a {found.by}", highlight=False)
+        console.print(usage_plot(most))
     console.print(f"\nCharged tokens a day since {since}", highlight=False)
     console.print(usage_plot(found.days[-PLOT_DAYS:]))
 
@@ -38,15 +44,15 @@ def usage_table(found: Report) -> Table:
     return table
 
 
-def usage_plot(days: list[Sums]) -> Table:
-    """A bar of charged tokens for each day."""
-    most = max(day.charged_tokens for day in days) or 1
+def usage_plot(sums: list[Sums]) -> Table:
+    """A bar of charged tokens for each."""
+    most = max(one.charged_tokens for one in sums) or 1
     plot = Table.grid(padding=(0, 1))
     plot.add_column()
     plot.add_column(justify="right")
-    for day in days:
-        bar = "█" * round(BAR * day.charged_tokens / most) or "▏"
-        plot.add_row(day.name, f"{day.charged_tokens:,}", Text(bar, "blue"))
+    for one in sums:
+        bar = "█" * round(BAR * one.charged_tokens / most) or "▏"
+        plot.add_row(Text(one.name or "(none)"), f"{one.charged_tokens:,}", Text(bar, "blue"))
     return plot
 
 

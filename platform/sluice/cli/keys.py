@@ -168,15 +168,19 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(
-        Column("id", no_wrap=True),
-        *("owner", "name", "models", "budgets", "policy", "created", "expires", "state"),
-        box=None,
-    )
+    table = Table(Column("id", no_wrap=True), "of", "models", box=None, pad_edge=False, collapse_padding=True)
+    for heading in ("budgets", "policy", "created", "expires", "state"):
+        table.add_column(heading, no_wrap=True)
     for row in rows:
-        shown = row | {"models": "all" if row["models"] is None else ", ".join(row["models"])}
-        shown["budgets"] = ", ".join(f"{budget['tokens']:,}/{budget['window']}" for budget in row["budgets"])
-        shown["policy"] = row["policy"] or "default"
-        shown |= {"created": row["created"][:10], "expires": row["expires"] and row["expires"][:16]}
-        table.add_row(*(Text(value or "never") if key == "expires" else Text(value) for key, value in shown.items()))
+        cells = [
+            row["id"],
+            f"{row['owner']}: {row['name']}" if row["name"] else row["owner"],
+            "all" if row["models"] is None else ", ".join(row["models"]),
+            ", ".join(f"{budget['tokens']:,}/{budget['window']}" for budget in row["budgets"]),
+            row["policy"] or "default",
+            row["created"][:10],
+            row["expires"][:16] if row["expires"] else "never",
+            row["state"],
+        ]
+        table.add_row(*map(Text, cells))
     Console().print(table)
