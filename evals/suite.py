@@ -10,7 +10,7 @@ import msgspec
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from evals.calibration import Agreement, known_agreement
+from evals.calibration import Agreement, agreement_file, known_agreement
 from evals.case import Case
 from evals.files import Reader, from_disk, read_lines
 from evals.metrics import JudgeSettings, Metric
@@ -88,6 +88,12 @@ class Suite:
     def cases_path(self) -> str:
         """Where its cases lie."""
         return beside(self.path, self.file.cases)
+
+    @property
+    def files(self) -> set[str]:
+        """All that it judges by: its own file, its cases, its judges' labels and what was measured on them."""
+        labels = {beside(self.path, labels) for one in self.metrics if (labels := getattr(one, "labels", None))}
+        return {self.path, self.cases_path, *labels, *map(agreement_file, labels)}
 
     @property
     def prompt_path(self) -> str | None:
