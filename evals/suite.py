@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self, get_args
 
 import msgspec
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from evals.calibration import Agreement, agreement_file, known_agreement
@@ -18,6 +17,7 @@ from evals.metrics.exact_match import ExactMatch
 from evals.metrics.token_f1 import TokenF1
 from sluice.errors import ConfigurationError
 from sluice.settings import Section
+from sluice.strict_yaml import NotYaml, read_yaml
 
 
 class SuiteFile(Section):
@@ -141,11 +141,9 @@ def _agreements(path: str, file: SuiteFile, read: Reader) -> dict[str, Agreement
 
 def _parse(path: str, content: bytes) -> SuiteFile:
     try:
-        data = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}.") from None
+        _, data = read_yaml(content)
+    except NotYaml as error:
+        raise ConfigurationError(f"{path}, line {error.line}: {error.what}", fix=error.fix) from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: expected keys such as 'name:', 'cases:' and 'metrics:'.")
     try:
