@@ -6,7 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sluice.home import Home
+from sluice.models.sources import read_record
 from sluice.saving import save_whole
+from sluice.settings import Settings
 
 Kept = TypeVar("Kept")
 
@@ -41,3 +44,16 @@ class Cache:
 def key_of(*parts: Any) -> str:
     """The hash of everything that an answer or score depends on."""
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def serving(settings: Settings) -> str:
+    """A hash of what stands behind the models' names: weights, settings of their engines, routes and guardrails.
+
+    With another of these, other answers come; base as it was answered before would be compared with head as it is now.
+    What changes at another provider, or in a folder of weights that is used where it lies, nobody can see here.
+    """
+    home = Home(settings.platform.home.absolute())
+    records = {name: read_record(name, model, home) for name, model in settings.models.items()}
+    weights = {name: record.digest for name, record in records.items() if record}
+    chosen = settings.model_dump(mode="json", include={"models", "routes", "guardrails"})
+    return key_of(weights, chosen)[:16]

@@ -90,7 +90,7 @@ def calibrate(labels: str, metric: JudgeSettings, scorer: Scorer) -> Agreement:
         pairs.append((line.label == "pass", None if score is None else score >= FROM))
     agreement = measure_agreement(pairs)
     kept = dict(_read(labels, from_disk)) | {_key(metric, content): agreement}
-    save_whole(Path(_file(labels)), msgspec.json.format(msgspec.json.encode(kept, order="sorted")) + b"\n")
+    save_whole(Path(agreement_file(labels)), msgspec.json.format(msgspec.json.encode(kept, order="sorted")) + b"\n")
     return agreement
 
 
@@ -105,14 +105,17 @@ def known_agreement(labels: str, metric: JudgeSettings, read: Reader) -> Agreeme
 
 
 def _read(labels: str, read: Reader) -> Mapping[str, Agreement]:
-    content = read(_file(labels))
+    content = read(agreement_file(labels))
     try:
         return {} if content is None else msgspec.json.decode(content, type=dict[str, Agreement])
     except msgspec.DecodeError as error:
-        raise ConfigurationError(f"{_file(labels)}: {error}.", fix="Remove it and run: sluice eval calibrate") from None
+        raise ConfigurationError(
+            f"{agreement_file(labels)}: {error}.", fix="Remove it and run: sluice eval calibrate"
+        ) from None
 
 
-def _file(labels: str) -> str:
+def agreement_file(labels: str) -> str:
+    """Where what was measured on a file of labels is kept."""
     return f"{labels.removesuffix('.jsonl')}.agreement.json"
 
 

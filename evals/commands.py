@@ -1,4 +1,4 @@
-"""`sluice eval`: running suites, judging pull requests, measuring judges.."""
+"""`sluice eval`: running suites, judging pull requests, measuring judges."""
 
 from pathlib import Path
 from typing import Annotated

@@ -43,5 +43,5 @@ def read_lines(path: str, content: bytes, line_type: type[Line]) -> Iterator[tup
         except msgspec.ValidationError as error:
             keys = ", ".join(field.name for field in msgspec.structs.fields(line_type))
             raise ConfigurationError(f"{where}: {error}.", fix=f"Known keys: {keys}.") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ConfigurationError(f"{where}: not JSON: {error}.") from None

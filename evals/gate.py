@@ -11,12 +11,13 @@ from sluice.errors import InvalidRequest
 from sluice.promotion import Candidate, GateResult, latest_gate, record_gate
 
 
-def gate(engine: Engine, comparison: Comparison, candidate: Candidate, author: str) -> GateResult:
+def gate(engine: Engine, comparison: Comparison, candidate: Candidate, author: str, note: str = "") -> GateResult:
     """Record the verdict on a candidate; the one that was recorded last is not recorded again.
 
     Args:
         comparison: `base` is the incumbent's id, such as `prompt:capital@3f2a…`, or None.
         author: who made the candidate, and so may not approve it.
+        note: what a person should know before going by the verdict.
 
     Raises:
         InvalidRequest: base or head is not of the candidate's kind and name.
@@ -34,7 +35,7 @@ def gate(engine: Engine, comparison: Comparison, candidate: Candidate, author: s
         incumbent=incumbent and incumbent.version,
         suite=comparison.suite,
         verdict=comparison.verdict,
-        report=comparison.as_report(),
+        report=comparison.as_report() | ({"note": note} if note else {}),
         data_hash=comparison.data_hash,
         author=author,
     )

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
+from evals.cache import serving
 from evals.calibration import calibrate
 from evals.compare import Comparison, compare
 from evals.gate import combined, gate
@@ -164,7 +165,8 @@ class _Platform:
         def tell(done: int, of: int) -> None:
             self._progress.update(task, completed=done, total=of)
 
-        folder = load_settings().platform.home.absolute() / "evals"
+        settings = load_settings()
+        folder = settings.platform.home.absolute() / "evals" / serving(settings)
         return Conditions(self.access, folder, fresh=self._fresh, progress=tell)
 
     def record(self, request: PullRequest) -> None:
@@ -172,7 +174,7 @@ class _Platform:
         for one in request.evaluated:
             if one.comparisons and one.change.after is not None:
                 candidate = one.change.candidate(one.change.after)
-                gate(self.engine, combined(one.comparisons), candidate, one.change.author)
+                gate(self.engine, combined(one.comparisons), candidate, one.change.author, one.note)
 
 
 @contextmanager

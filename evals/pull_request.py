@@ -98,7 +98,8 @@ def evaluate(
 ) -> PullRequest:
     """Run the suites of every prompt that differs between the commit where head left base, and head.
 
-    Suites and cases are taken from head, the same for both sides; where head changes them too, the note says so.
+    Suites and cases are taken from head, the same for both sides; where head changes or removes some of them, or what
+    was measured of a judge, the note names the files, here and in the gate's record.
 
     Args:
         suite_path: only this suite, relative to the repository; else all in `evals/suites`.
@@ -153,14 +154,15 @@ def _prompts(changed: list[str], suites: list[Suite], *, only_suites: bool) -> d
 def _evaluate(change: Change, suites: list[Suite], changed: list[str], make: Make, started: Started) -> Evaluated:
     if change.after is None:
         return Evaluated(change, (), "the prompt is removed")
+    judging = {path for suite in suites for path in suite.files}
+    touched = [path for path in changed if path in judging or path.startswith(f"{SUITES}/")]
+    note = f"this pull request also changes what it is judged by: {', '.join(touched)}" if touched else ""
     if not suites:
-        return Evaluated(change, (), "no suite evaluates it")
+        return Evaluated(change, (), "; ".join(filter(None, ("no suite evaluates it", note))))
     comparisons: list[Comparison] = []
     for suite in suites:
         base = None if change.before is None else _run(suite, change, change.before, make, started)
         comparisons.append(compare(base, _run(suite, change, change.after, make, started), suite))
-    touched = [suite.name for suite in suites if {suite.path, suite.cases_path} & set(changed)]
-    note = f"this pull request changes the suite too: {', '.join(touched)}" if touched else ""
     return Evaluated(change, tuple(comparisons), note)
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self, get_args
 
 import msgspec
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from evals.calibration import Agreement, known_agreement
+from evals.calibration import Agreement, agreement_file, known_agreement
 from evals.case import Case
 from evals.files import Reader, from_disk, read_lines
 from evals.metrics import JudgeSettings, Metric
@@ -18,6 +17,7 @@ from evals.metrics.exact_match import ExactMatch
 from evals.metrics.token_f1 import TokenF1
 from sluice.errors import ConfigurationError
 from sluice.settings import Section
+from sluice.strict_yaml import NotYaml, read_yaml
 
 
 class SuiteFile(Section):
@@ -90,6 +90,12 @@ class Suite:
         return beside(self.path, self.file.cases)
 
     @property
+    def files(self) -> set[str]:
+        """All that it judges by: its own file, its cases, its judges' labels and what was measured on them."""
+        labels = {beside(self.path, labels) for one in self.metrics if (labels := getattr(one, "labels", None))}
+        return {self.path, self.cases_path, *labels, *map(agreement_file, labels)}
+
+    @property
     def prompt_path(self) -> str | None:
         """Where the file of its prompt lies in the repository, if it evaluates one."""
         default = self.file.prompt and f"prompts/library/{self.file.prompt}.yaml"
@@ -135,11 +141,9 @@ def _agreements(path: str, file: SuiteFile, read: Reader) -> dict[str, Agreement
 
 def _parse(path: str, content: bytes) -> SuiteFile:
     try:
-        data = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}.") from None
+        _, data = read_yaml(content)
+    except NotYaml as error:
+        raise ConfigurationError(f"{path}, line {error.line}: {error.what}", fix=error.fix) from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: expected keys such as 'name:', 'cases:' and 'metrics:'.")
     try:

@@ -57,7 +57,8 @@ def events(engine: Engine, name: str) -> list[Row]:
     with Session(engine) as session:
         for gate in session.exec(select(GateResult).where(GateResult.kind == "prompt", GateResult.name == name)):
             against = f"against {gate.incumbent[:SHORT]}" if gate.incumbent else "on its own"
-            detail = f"{gate.verdict} on suite '{gate.suite}' {against} ({gate.id})"
+            note = f"; {gate.report['note']}" if gate.report.get("note") else ""
+            detail = f"{gate.verdict} on suite '{gate.suite}' {against} ({gate.id}){note}"
             happened.append((gate.at, "judged", gate.version, gate.author, detail))
         for move in session.exec(select(Promotion).where(Promotion.kind == "prompt", Promotion.name == name)):
             detail = f"'{move.label}' moved here from {move.previous[:SHORT] if move.previous else 'nowhere'}"

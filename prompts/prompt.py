@@ -105,7 +105,7 @@ def load_prompt(path: Path) -> Prompt:
 
 
 def read_content(path: Path) -> bytes:
-    """A prompt file's bytes, as Git would hash them.
+    """A prompt file's bytes, as they are.
 
     Raises:
         NotFound: it cannot be read.

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from prompts.template import Template
 from sluice.errors import InvalidRequest
+from sluice.strict_yaml import NotYaml, read_yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 REQUESTS_OWN = frozenset({"messages", "model", "prompt", "stream", "stream_options"})
@@ -91,35 +92,12 @@ def _compile(file: PromptFile, place: int, node: yaml.Node, origin: str) -> Temp
 
 def _read_yaml(content: bytes, origin: str) -> tuple[yaml.Node, Any]:
     try:
-        text = content.decode()
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if not isinstance(root, yaml.MappingNode):
-            raise _wrong(origin, 1, "expected keys such as 'description:' and 'messages:'.")
-        _refuse_twice(root, origin)
-        return root, yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise _wrong(origin, content.count(b"\n", 0, error.start) + 1, "not UTF-8.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise _wrong(origin, mark.line + 1 if mark else 1, f"not valid YAML: {problem}.") from None
-    except RecursionError:
-        raise _wrong(origin, 1, "nested too deeply, or within itself.") from None
-
-
-def _refuse_twice(node: yaml.Node, origin: str) -> None:
-    """YAML would take the last of two equal keys and say nothing."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_twice(item, origin)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise _wrong(origin, key.start_mark.line + 1, f"'{name}' is given twice.", fix="Keep one.")
-            seen.add(name)
-            _refuse_twice(value, origin)
+        root, data = read_yaml(content)
+    except NotYaml as error:
+        raise _wrong(origin, error.line, error.what, fix=error.fix) from None
+    if not isinstance(root, yaml.MappingNode):
+        raise _wrong(origin, 1, "expected keys such as 'description:' and 'messages:'.")
+    return root, data
 
 
 def _explain(error: ValidationError, root: yaml.Node, origin: str) -> InvalidRequest:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from prompts.commit import commit_of
+from prompts.commit import as_in_git, commit_of
 from prompts.prompt import read_content
 from prompts.registry import register
 
@@ -21,6 +21,6 @@ def register_library(engine: Engine) -> None:
         StateUnavailable: the database cannot be used.
     """
     for path in sorted(LIBRARY.glob("*.yaml")):
-        content = read_content(path)
+        content = as_in_git(path, read_content(path))
         commit = commit_of(path, content)
         register(engine, path.stem, content, author=commit.author if commit else SHIPPED, commit=commit)

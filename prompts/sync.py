@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from prompts.commit import Commit, commit_of
+from prompts.commit import Commit, as_in_git, commit_of
 from prompts.prompt import Prompt, parse_prompt, read_content
 from prompts.registry import register
 from sluice.errors import NotFound
@@ -22,7 +22,7 @@ def sync_folder(engine: Engine, folder: Path, settings: Settings) -> list[tuple[
         MissingRequirement, NotAuthenticated: a file is not committed, and there is no key that says whose it is.
         StateUnavailable: the database cannot be used.
     """
-    contents = {path: read_content(path) for path in sorted(folder.glob("*.yaml"))}
+    contents = {path: as_in_git(path, read_content(path)) for path in sorted(folder.glob("*.yaml"))}
     if not contents:
         raise NotFound(f"There is no prompt in '{folder}'.", fix="Expected a folder with files such as capital.yaml.")
     for path, content in contents.items():

@@ -10,7 +10,8 @@ from rag.lexical import Terms
 SUPPORT = 0.5
 """The least share of an answer's terms that its sources must hold; below it, the sources themselves are quoted."""
 
-_NUMBER = re.compile(r"\s*\[(\d{1,3})\]")
+_NUMBER = re.compile(r"\s*\[([0-9]{1,3})\]")
+_SEVERAL = re.compile(r"\[([0-9]{1,3}(?:\s*[,;]\s*[0-9]{1,3})+)\]")
 _FIGURE = re.compile(r"\d(?:[\d.,]*\d)?")
 
 
@@ -39,6 +40,7 @@ def cite(answer: str, question: str, excerpts: Sequence[Excerpt], terms: Terms) 
     Numbers that the model wrote count where there is such an excerpt; where it wrote none, the answer gets that of the
     excerpt which holds most of its words. Small models copy words well and numbers badly.
     """
+    answer = _SEVERAL.sub(lambda found: "".join(f"[{number}]" for number in re.findall("[0-9]+", found[1])), answer)
     plain = _NUMBER.sub("", answer).strip()
     named = {int(number) for number in _NUMBER.findall(answer)} & set(range(1, len(excerpts) + 1))
     if named:
@@ -56,9 +58,9 @@ def cite(answer: str, question: str, excerpts: Sequence[Excerpt], terms: Terms) 
 
 
 def quote(excerpts: Sequence[Excerpt]) -> tuple[str, list[Citation]]:
-    """The best sentence in its own words."""
+    """The best sentence in its own words, without numbers that lead somewhere else: to the document's own notes."""
     best = excerpts[0].best
-    return f"“{' '.join(best.text.split())}” [1]", [_citation(1, best)]
+    return f"“{' '.join(_NUMBER.sub('', best.text).split())}” [1]", [_citation(1, best)]
 
 
 def _citation(number: int, excerpt: Excerpt) -> Citation:

@@ -2,6 +2,9 @@
 
 import hashlib
 import logging
+import os
+import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,9 @@ SUFFIXES: dict[str, Format] = {
 
 PAGE_BREAK = "\f"
 """Stands between the pages of a PDF's text, as `pdftotext` has it."""
+
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""How Python writes bytes of a file's name that are no UTF-8; neither a hash nor JSON can take them."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many of them are, and how many there are."""
@@ -57,15 +63,16 @@ class Skipped:
 def load_folder(folder: Path, file_bytes: int, progress: Progress) -> tuple[list[Document], list[Skipped]]:
     """Every document below a folder, in the order of their paths. Hidden files and folders are passed over.
 
+    A link to a file counts as that file where it lies in the folder too: nothing else was named to be indexed.
+
     Raises:
         NotFound: there is no such folder, or nothing in it can be read.
     """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise NotFound(f"'{folder}' {what}.", fix="Name the folder that holds the documents.")
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_hidden(path, folder)]
+    files, skipped = _list_files(folder)
     documents: list[Document] = []
-    skipped: list[Skipped] = []
     for done, file in enumerate(files):
         progress("files", done, len(files))
         read = load_file(file, file.relative_to(folder).as_posix(), file_bytes)
@@ -75,7 +82,7 @@ def load_folder(folder: Path, file_bytes: int, progress: Progress) -> tuple[list
             skipped.append(read)
     progress("files", len(files), len(files))
     if not documents:
-        found = "is empty" if not files else f"holds nothing that can be read: {skipped[0].path} {skipped[0].why}"
+        found = "is empty" if not skipped else f"holds nothing that can be read: {skipped[0].path} {skipped[0].why}"
         raise NotFound(f"Folder '{folder}' {found}.", fix="Put Markdown, HTML, PDF or text files into it.")
     return documents, skipped
 
@@ -94,7 +101,9 @@ def load_file(file: Path, path: str, file_bytes: int) -> Document | Skipped:
     try:
         pages = [str(page.text) for page in _reader(kind).load_data(file)]
     except Exception as error:  # whatever a parser makes of a damaged file
-        return Skipped(path, f"cannot be read as {kind.upper()} ({type(error).__name__})")
+        return Skipped(path, f"cannot be read as {kind.upper()} ({_reason(error)})")
+    if not _still_holds(file, content):  # then the hash would name another text than was read
+        return Skipped(path, "changed while it was read")
     # A PDF may map its glyphs to halves of surrogate pairs, which no UTF-8 can hold.
     text = PAGE_BREAK.join(pages).encode("utf-8", "replace").decode().removeprefix("\ufeff")
     if not text.strip():
@@ -128,5 +137,50 @@ def _not_text(content: bytes) -> str | None:
     return None
 
 
-def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+def _reason(error: Exception) -> str:
+    from tenacity import RetryError
+
+    # LlamaIndex tries a PDF three times, and then tells of that only.
+    cause = error.last_attempt.exception() if isinstance(error, RetryError) else error
+    return str(cause).partition("\n")[0].rstrip(".") or type(cause).__name__
+
+
+def _still_holds(file: Path, content: bytes) -> bool:
+    try:
+        return file.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _list_files(folder: Path) -> tuple[list[Path], list[Skipped]]:
+    """The files below a folder that are to be read, and what will not even be tried."""
+    files: list[Path] = []
+    skipped: list[Skipped] = []
+
+    def skip(path: Path, why: str) -> None:
+        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+        skipped.append(Skipped(name, why))
+
+    def cannot_list(error: OSError) -> None:
+        skip(Path(error.filename), f"cannot be opened: {error.strerror}")
+
+    inside = os.path.realpath(folder)
+    for parent, folders, names in os.walk(folder, onerror=cannot_list):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if Path(parent, name).is_symlink()]  # they are not followed
+        for path in (Path(parent, name) for name in (*links, *names) if not name.startswith(".")):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                skip(path, "is a link that leads out of the folder")
+            elif _NOT_UTF8.search(str(path.relative_to(folder))):
+                skip(path, "has a name that is not UTF-8")
+            elif _may_be_read(path):
+                files.append(path)
+    return sorted(files), sorted(skipped, key=lambda one: one.path)
+
+
+def _may_be_read(path: Path) -> bool:
+    """Whether it is a file; where even that cannot be told, reading it will say why."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True

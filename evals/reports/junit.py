@@ -23,6 +23,9 @@ def junit(request: PullRequest) -> bytes:
             case = ElementTree.SubElement(suite, "testcase", classname=one.change.name, name="gate")
             ElementTree.SubElement(case, "error", type=str(one.verdict), message=one.note)
             _count(suite)
+    for element in root.iter():  # models, file names and suites hold anything
+        element.text = element.text and _clean(element.text)
+        element.attrib = {name: _clean(value) for name, value in element.attrib.items()}
     ElementTree.indent(root)
     return ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n"
 
@@ -45,27 +48,25 @@ def _gate(suite: ElementTree.Element, comparison: Comparison, metric: MetricComp
         f"difference {words.difference(metric)}, interval {words.interval(metric)}, limit {words.limit(metric)}"
     )
     if not metric.gates:
-        ElementTree.SubElement(case, "skipped", message=_clean(f"shown only; {metric.note}"))
+        ElementTree.SubElement(case, "skipped", message=f"shown only; {metric.note}")
     elif metric.verdict == Verdict.FAIL:
         failure = ElementTree.SubElement(case, "failure", type="fail", message=summary)
-        failure.text = _clean(
-            "\n".join(f"{pair.case_id}: {pair.head.reason}" for pair in words.regressions(metric, 20))
-        )
+        failure.text = "\n".join(f"{pair.case_id}: {pair.head.reason}" for pair in words.regressions(metric, 20))
     elif metric.verdict == Verdict.INCONCLUSIVE:
-        ElementTree.SubElement(case, "error", type="inconclusive", message=_clean(f"{summary}; {metric.note}"))
+        ElementTree.SubElement(case, "error", type="inconclusive", message=f"{summary}; {metric.note}")
     ElementTree.SubElement(case, "system-out").text = summary
 
 
 def _case(suite: ElementTree.Element, comparison: Comparison, number: int) -> None:
     pairs = [(metric.label, metric.pairs[number]) for metric in comparison.metrics]
-    case = ElementTree.SubElement(suite, "testcase", classname=comparison.suite, name=_clean(pairs[0][1].case_id))
+    case = ElementTree.SubElement(suite, "testcase", classname=comparison.suite, name=pairs[0][1].case_id)
     if unscored := [f"{label}: {pair.head.reason}" for label, pair in pairs if pair.head.value is None]:
-        ElementTree.SubElement(case, "skipped", message=_clean("not scored: " + "; ".join(unscored)))
+        ElementTree.SubElement(case, "skipped", message="not scored: " + "; ".join(unscored))
     lines = [
         f"{label}: {words.share(pair.base and pair.base.value)} → {words.share(pair.head.value)} {pair.head.reason}"
         for label, pair in pairs
     ]
-    ElementTree.SubElement(case, "system-out").text = _clean("\n".join(lines))
+    ElementTree.SubElement(case, "system-out").text = "\n".join(lines)
 
 
 def _count(suite: ElementTree.Element) -> None:
@@ -75,7 +76,7 @@ def _count(suite: ElementTree.Element) -> None:
 
 
 def _clean(text: str) -> str:
-    """Without the characters that XML cannot hold; models write anything."""
+    """Without the characters that XML cannot hold."""
     return "".join(
         c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "�" for c in text
     )

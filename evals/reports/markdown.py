@@ -23,9 +23,9 @@ def comment(request: PullRequest) -> str:
 
 
 def _evaluated(one: Evaluated) -> list[str]:
-    lines = [f"### Prompt `{one.change.name}`: {one.verdict}", ""]
+    lines = [f"### Prompt `{_code(one.change.name)}`: {one.verdict}", ""]
     if one.note:
-        lines += [f"Note: {one.note}.", ""]
+        lines += [f"**Note**: {_cell(one.note)}.", ""]
     for comparison in one.comparisons:
         lines += _comparison(comparison)
     return lines
@@ -53,7 +53,7 @@ def _comparison(comparison: Comparison) -> list[str]:
 
 def _plot(metric: MetricComparison) -> str:
     assert metric.interval is not None
-    return f"{metric.label:<20.20} {words.plot(metric.interval, metric.limit or 0.0)}  │ no difference  ┊ margin"
+    return f"{_code(metric.label):<20.20} {words.plot(metric.interval, metric.limit or 0.0)}  │ no difference  ┊ margin"
 
 
 def _remarks(metric: MetricComparison) -> list[str]:
@@ -70,7 +70,7 @@ def _remarks(metric: MetricComparison) -> list[str]:
         after = words.share(pair.head.value) if pair.head.value is not None else "not scored"
         why = f" ({_cell(pair.head.reason)})" if pair.head.reason else ""
         lines.append(
-            f"- {_cell(metric.label)}, case `{_cell(pair.case_id)}`: {words.share(pair.base.value)} → {after}{why}"
+            f"- {_cell(metric.label)}, case `{_code(pair.case_id)}`: {words.share(pair.base.value)} → {after}{why}"
         )
     return [*lines, ""] if lines else []
 
@@ -79,9 +79,19 @@ def _reason(score: object) -> str:
     return str(getattr(score, "reason", "")) or "no reason given"
 
 
+def _code(text: str) -> str:
+    """Text between backticks or in a block of code, where nothing but a backtick and a new line is markup."""
+    return _flat(text).replace("`", "ˋ")
+
+
+def _flat(text: str) -> str:
+    """On one line, and what UTF-8 can hold: a file's name may be anything."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())[:300]
+
+
 def _cell(text: str) -> str:
     """Text that stays in its line and its cell, and is no markup: judges and models may have written it."""
-    flat = " ".join(text.split())[:300]
+    flat = _flat(text)
     for mark in "\\`*_[]<>|~#@":
         flat = flat.replace(mark, f"&#{ord(mark)};" if mark in "<>|@`" else f"\\{mark}")
     return flat

@@ -17,9 +17,9 @@ def show_pull_request(console: Console, request: PullRequest) -> None:
     if not request.evaluated:
         console.print(f"No prompt differs between {request.base[:12]} and {request.head[:12]}: nothing was run.")
     for one in request.evaluated:
-        console.print(f"[bold]Prompt {one.change.name}[/bold]: {one.change.path}")
+        console.print(Text(f"Prompt {one.change.name}", "bold").append(f": {one.change.path}", "default"))
         if one.note:
-            console.print(f"Note: {one.note}.")
+            console.print(f"Note: {one.note}.", markup=False)
         for comparison in one.comparisons:
             show_comparison(console, comparison)
     console.print("Verdict:", Text(str(request.verdict), STYLES[request.verdict]))
@@ -35,7 +35,7 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
         style = STYLES[metric.verdict] if metric.gates else "dim"
         compared = metric.base_mean is not None and metric.interval is not None
         table.add_row(
-            metric.label,
+            Text(metric.label),
             words.share(metric.base_mean),
             words.share(metric.head_mean),
             words.difference(metric),
@@ -48,7 +48,8 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     for metric in comparison.metrics:
         failures, dropped = metric.unscored
         if failures or dropped:
-            console.print(f"{metric.label}: {failures} cases only head could not score, {dropped} count for nothing.")
+            told = f"{metric.label}: {failures} cases only head could not score, {dropped} count for nothing."
+            console.print(told, markup=False)
         if metric.note:
             console.print(f"{metric.label}: {metric.note}.", markup=False)
         for pair in words.regressions(metric, 5):

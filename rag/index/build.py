@@ -60,7 +60,7 @@ def build_index(
         NotFound: there is no such folder, or nothing in it can be read.
         ConfigurationError, MissingRequirement: the embedding model is not one that Sluice serves, or not fetched.
         UpstreamRefused, UpstreamFailed: the chunks cannot be embedded.
-        StateUnavailable: the database or the Qdrant server cannot be used.
+        StateUnavailable: the database or the Qdrant server cannot be used, or what was built before is damaged.
     """
     check_name(name)
     rag = rag_settings(settings)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
 from rag.index.store import BM25, DENSE, Point, Query
@@ -81,7 +82,8 @@ def _uuid(point_id: str) -> str:
 def _explained() -> Generator[None]:
     try:
         yield
-    except ApiException as error:
+    # The last two are what the client makes of an answer that no Qdrant server gives.
+    except (ApiException, QdrantException, ValueError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise StateUnavailable(
             f"The Qdrant server cannot be used: {reason}.", fix="Check rag.qdrant_url, and index the documents again."

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
-from sluice.errors import InvalidRequest, NotFound
+from sluice.errors import InvalidRequest, NotFound, StateUnavailable
 from sluice.promotion import Candidate, labelled
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -72,11 +72,20 @@ def write_manifest(folder: Path, version: IndexVersion) -> None:
 
 
 def read_manifest(home: Path, name: str, version: str) -> IndexVersion | None:
-    """A version that was built; None where there is none."""
+    """A version that was built; None where there is none.
+
+    Raises:
+        StateUnavailable: its manifest is damaged.
+    """
+    folder = home / name / version
     try:
-        return msgspec.json.decode((home / name / version / MANIFEST).read_bytes(), type=IndexVersion)
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=IndexVersion)
     except FileNotFoundError:
         return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StateUnavailable(
+            f"Index '{name}' in '{folder}' cannot be opened: {error}.", fix="Remove that folder and index again."
+        ) from None
 
 
 def current_version(home: Path, engine: Engine, name: str) -> IndexVersion:
@@ -84,7 +93,7 @@ def current_version(home: Path, engine: Engine, name: str) -> IndexVersion:
 
     Raises:
         NotFound: there is no such index yet, or not this version of it; it names those that there are.
-        StateUnavailable: the database cannot be used.
+        StateUnavailable: the database cannot be used, or the version is damaged.
     """
     check_name(name)
     label = labelled(engine, "index", name, LABEL)

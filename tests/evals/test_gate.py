@@ -34,6 +34,14 @@ def test_the_same_comparison_is_recorded_once(engine: Engine):
     assert len(recorded(engine)) == 2
 
 
+def test_what_a_person_should_know_stands_in_the_record_and_is_another_record(engine: Engine):
+    plain = gate(engine, comparison(), CANDIDATE, "ada")
+    told = gate(engine, comparison(), CANDIDATE, "ada", "the pull request removes a suite")
+    assert "note" not in plain.report
+    assert told.report["note"] == "the pull request removes a suite"
+    assert told.id != plain.id
+
+
 def test_a_pass_after_a_fail_is_recorded_though_an_equal_one_stands_before_it(engine: Engine):
     gate(engine, comparison(), CANDIDATE, "ada")
     gate(engine, comparison(verdict=Verdict.FAIL), CANDIDATE, "ada")

@@ -10,7 +10,7 @@ from evals.case import Answer, Case
 from evals.git_refs import Repository
 from evals.pull_request import PullRequest, evaluate
 from evals.run import Conditions
-from evals.suite import Suite
+from evals.suite import Suite, load_suite
 from sluice.errors import ConfigurationError, NotFound
 from sluice.promotion import Verdict
 from tests.evals import repository
@@ -123,7 +123,24 @@ def test_suites_are_heads_and_a_change_of_them_is_told(tmp_path: Path):
     made.write(SUITE, "not committed: [")
     request = judged(tmp_path)
     assert request.verdict == Verdict.PASS
-    assert request.evaluated[0].note == "this pull request changes the suite too: capital"
+    assert request.evaluated[0].note == f"this pull request also changes what it is judged by: {SUITE}"
+
+
+def test_what_it_was_judged_by_and_what_vouches_for_a_judge_are_told_too(tmp_path: Path):
+    made = with_capital_suite(tmp_path, 80)
+    made.write("evals/suites/strict.yaml", capital_suite(margin=0.01))
+    judge = "  - {metric: judge, model: m, rubric: r, labels: ../judged.jsonl}\n"
+    made.write("app/suite.yaml", f"{capital_suite()}{judge}".replace("capital.jsonl", "../evals/suites/capital.jsonl"))
+    made.write("judged.jsonl", "")
+    made.commit()
+    made.git("checkout", "--quiet", "-b", "edit")
+    made.write(PROMPT, HARMLESS)
+    made.remove("evals/suites/strict.yaml")
+    made.write("judged.agreement.json", "{}")
+    made.commit()
+    assert judged(tmp_path).evaluated[0].note.endswith("judged by: evals/suites/strict.yaml")
+    suite = load_suite("app/suite.yaml", lambda path: Repository(tmp_path).read("edit", path))
+    assert suite.files == {"app/suite.yaml", "evals/suites/capital.jsonl", "judged.jsonl", "judged.agreement.json"}
 
 
 def test_one_suite_can_be_chosen_and_name_a_file_anywhere(tmp_path: Path):

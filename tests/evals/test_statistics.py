@@ -1,12 +1,15 @@
 """The interval covers what it says, small suites stay uncertain, and the verdict follows the rule."""
 
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
+from evals import statistics
 from evals.statistics import (
     Interval,
     bootstrap_difference,
@@ -122,6 +125,23 @@ def test_harm_at_the_margin_passes_no_more_often_than_the_confidence_allows():
 def test_what_are_no_paired_scores_is_refused(base: list[float], head: list[float]):
     with pytest.raises(InvalidRequest):
         paired_interval(base, head)
+
+
+@pytest.mark.parametrize("values", [[], [0.5, float("nan")], [float("inf")], [0.5, 1.1], [-0.1]])
+def test_what_has_no_mean_between_the_ends_is_refused(values: list[float]):
+    with pytest.raises(InvalidRequest):
+        mean_interval(values)
+
+
+def test_a_huge_suite_fits_into_memory_and_gets_the_same_interval(monkeypatch: pytest.MonkeyPatch):
+    values = np.random.default_rng(5).random(2_000)
+    monkeypatch.setattr(statistics, "BLOCK", 10**9)
+    whole = mean_interval(values)
+    monkeypatch.setattr(statistics, "BLOCK", 200_000)
+    tracemalloc.start()
+    assert astuple(mean_interval(values)) == pytest.approx(astuple(whole))
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000  # all draws together: 160 million
+    tracemalloc.stop()
 
 
 def test_the_cases_needed_are_about_enough():

@@ -61,6 +61,7 @@ def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, keys: dict[str, Any]
         ('{"id": "a"}', "line 1: Object missing required field `variables`"),
         ('{"id": "a", "variables": {}, "expcted": 1}', "line 1: Object contains unknown field `expcted`"),
         ('\n{"id": ', "line 2: not JSON"),
+        ('{"id": "a", "variables": {"x": ' + "[" * 100_000, "line 1: not JSON"),
         ("\n", "holds no cases"),
     ],
 )
@@ -108,3 +109,23 @@ def test_the_suites_of_this_repository_can_be_read():
         suite = load_suite(str(path))
         assert suite.name == path.stem
         assert len(suite.cases) >= 75, "with fewer, not even an edit without any effect could pass"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name: a\nname: b\n", "line 2: 'name' is given twice."),
+        (
+            "name: a\nmetrics:\n- metric: exact_match\n  margin: 0.05\n  margin: 0.9\n",
+            "line 5: 'margin' is given twice",
+        ),
+        ("name: [\n", "line 2: not valid YAML"),
+        ("name: " + "[" * 5_000, "line 1: nested too deeply"),
+    ],
+)
+def test_malformed_yaml_is_named_with_its_line(tmp_path: Path, content: str, message: str):
+    path = tmp_path / "suite.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError) as raised:
+        load_suite(str(path))
+    assert str(raised.value).startswith(f"{path}, {message}")

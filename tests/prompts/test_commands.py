@@ -34,7 +34,7 @@ def refused(kind: type[Exception], *arguments: str) -> Any:
 def judged(engine: Engine, prompt: Prompt, verdict: Verdict, incumbent: str | None) -> GateResult:
     result = GateResult(
         kind="prompt", name="one", version=prompt.version, incumbent=incumbent, suite="s", verdict=verdict,
-        data_hash="h", author="bob",
+        data_hash="h", author="bob", report={"note": "a suite was removed"},
     )  # fmt: skip
     return record_gate(engine, result)
 
@@ -130,6 +130,7 @@ def test_history_tells_versions_verdicts_and_moves_in_order(engine: Engine, vers
         ("judged", new.version[:12], "bob"),
     ]
     assert told[2][3].startswith("pass on suite 's' on its own")
+    assert told[2][3].endswith("; a suite was removed")
     assert told[3][3] == "'production' moved here from nowhere"
     assert told[4][3].startswith(f"fail on suite 's' against {old.version[:12]}")
     assert "labelled" in sluice("history", "one")

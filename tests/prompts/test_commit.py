@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prompts.commit import Commit, commit_of
+from prompts.commit import Commit, as_in_git, commit_of
 from tests.prompts.git import commit, git
 
 
@@ -54,3 +54,25 @@ def test_no_repository_and_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert commit_of(file, b"one") is not None
     monkeypatch.setenv("PATH", "")
     assert commit_of(file, b"one") is None
+
+
+def test_a_checkout_with_line_endings_of_its_own_is_what_git_has(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    git(tmp_path, "config", "core.autocrlf", "true")
+    file = tmp_path / "one.yaml"
+    file.write_bytes(b"one\r\ntwo\r\n")
+    hash_ = commit(tmp_path, "Add one")
+    content = as_in_git(file, file.read_bytes())
+    assert content == b"one\ntwo\n"
+    assert commit_of(file, content) == Commit(hash_, "ada@example.org", "Add one")
+    assert as_in_git(file, b"changed\r\n") == b"changed\r\n"
+    assert as_in_git(tmp_path / "new.yaml", b"new\r\n") == b"new\r\n"
+
+
+def test_a_repository_that_hashes_with_sha256(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+    file = tmp_path / "one.yaml"
+    file.write_text("one")
+    hash_ = commit(tmp_path, "Add one")
+    assert as_in_git(file, b"one") == b"one"
+    assert commit_of(file, b"one") == Commit(hash_, "ada@example.org", "Add one")

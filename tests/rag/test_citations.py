@@ -32,6 +32,8 @@ def cited(answer: str, question: str = "What does it cost?") -> tuple[str, list[
         ("Canoes travel free [2], the lock is deep [1].", "Canoes travel free [2], the lock is deep [1].", [1, 2]),
         ("Canoes travel free [7].", "Canoes travel free. [2]", [2]),
         ("Canoes travel free [2] [9].", "Canoes travel free [2].", [2]),
+        ("Canoes travel free [2, 9].", "Canoes travel free [2].", [2]),
+        ("Canoes travel free, the lock is deep [1; 2].", "Canoes travel free, the lock is deep [1][2].", [1, 2]),
     ],
 )
 def test_numbers_lead_to_excerpts(answer: str, text: str, numbers: list[int]) -> None:
@@ -51,6 +53,13 @@ def test_what_the_cited_excerpts_do_not_hold_is_no_answer(answer: str) -> None:
 
 def test_a_figure_of_the_question_needs_no_source() -> None:
     assert cited("In 2024 a day ticket costs 9 crowns.", "What did it cost in 2024?") is not None
+
+
+def test_a_documents_own_numbers_are_no_citations() -> None:
+    hit = Hit("chunk", "document", "locks.md", 0, 30, "Deep [2] it is.[12]", 1.0, 0.8)
+    text, [citation] = quote([Excerpt(hit, (0, 19), (0, 19))])
+    assert text == "“Deep it is.” [1]"
+    assert citation.text == hit.text
 
 
 def test_a_citation_stands_where_the_excerpt_does() -> None:

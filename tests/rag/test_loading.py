@@ -3,8 +3,11 @@ import os
 from pathlib import Path
 
 import pytest
+from llama_index.core.schema import Document as LlamaDocument
+from pypdf import PdfWriter
 
 from rag.demo import DOCUMENTS
+from rag.html import HtmlReader
 from rag.loading import Document, Skipped, load_file, load_folder
 from sluice.errors import NotFound
 from tests.rag.conftest import PAGES, no_progress
@@ -84,3 +87,45 @@ def test_a_byte_order_mark_hides_no_heading(tmp_path: Path) -> None:
     read = load_file(tmp_path / "a.md", "a.md", LIMIT)
     assert isinstance(read, Document)
     assert read.text == "# Title"
+
+
+def test_nothing_outside_the_folder_is_read_through_a_link(pages: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (pages / "elsewhere").symlink_to(tmp_path)
+    (pages / "secret.txt").symlink_to("../secret.txt")
+    (pages / "again.txt").symlink_to("tolls.txt")
+    (pages / "loop").symlink_to(pages)
+    (pages / "self.txt").symlink_to("self.txt")
+    documents, skipped = load_folder(pages, LIMIT, no_progress)
+    assert [document.path for document in documents] == ["again.txt", "keepers/rota.html", "locks.md", "tolls.txt"]
+    assert skipped == [
+        Skipped("elsewhere", "is a link that leads out of the folder"),
+        Skipped("secret.txt", "is a link that leads out of the folder"),
+        Skipped("self.txt", "cannot be opened: Too many levels of symbolic links"),
+    ]
+
+
+def test_a_name_that_is_not_utf8_is_skipped_and_can_be_shown(pages: Path) -> None:
+    Path(os.fsdecode(os.fsencode(pages) + b"/\xff.txt")).write_text("text")
+    documents, skipped = load_folder(pages, LIMIT, no_progress)
+    assert len(documents) == len(PAGES)
+    assert skipped == [Skipped("\\xff.txt", "has a name that is not UTF-8")]
+
+
+def test_a_locked_pdf_says_that_it_is(tmp_path: Path) -> None:
+    writer = PdfWriter()
+    writer.add_blank_page(100, 100)
+    writer.encrypt("secret")
+    writer.write(tmp_path / "locked.pdf")
+    read = load_file(tmp_path / "locked.pdf", "locked.pdf", LIMIT)
+    assert read == Skipped("locked.pdf", "cannot be read as PDF (File has not been decrypted)")
+
+
+def test_a_file_that_changes_while_it_is_read_is_skipped(pages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written_to(self: HtmlReader, file: Path) -> list[LlamaDocument]:
+        file.write_text("<p>Another text.")
+        return [LlamaDocument(text="Another text.")]
+
+    monkeypatch.setattr(HtmlReader, "load_data", written_to)
+    read = load_file(pages / "keepers/rota.html", "rota.html", LIMIT)
+    assert read == Skipped("rota.html", "changed while it was read")

@@ -9,6 +9,7 @@ from evals.metrics.exact_match import exact_match
 from evals.metrics.json_schema import JsonSchema
 from evals.metrics.squad import normalise
 from evals.metrics.token_f1 import token_f1
+from sluice.errors import InvalidRequest
 
 
 def case(expected: Any) -> Case:
@@ -57,6 +58,9 @@ def test_normalisation_is_squads():
         ('{"city": 1}', 0, "$.city: 1 is not of type 'string'"),
         ("{}", 0, "$: 'city' is a required property"),
         ('Sure! {"city": "Paris"}', 0, "not JSON"),
+        ('{"city": "Paris", "population": NaN}', 0, "not JSON: NaN"),
+        ('{"city":' * 100_000, 0, "nested too deeply"),
+        ('{"city": ' + "[" * 900 + "]" * 900 + "}", 0, "$.city: "),
     ],
 )
 def test_json_schema(answer: str, value: float, reason: str):
@@ -65,3 +69,11 @@ def test_json_schema(answer: str, value: float, reason: str):
     score = metric.scorer(None)(case(None), Answer(answer))
     assert score.value == value
     assert reason in score.reason
+
+
+@pytest.mark.parametrize("reference", ["http://127.0.0.1:9/schema.json", "#/$defs/city"])
+def test_a_schema_that_refers_to_elsewhere_is_a_mistake_and_fetches_nothing(reference: str):
+    metric = JsonSchema.model_validate({"metric": "json_schema", "schema": {"$ref": reference}})
+    with pytest.raises(InvalidRequest, match="which it does not hold") as raised:
+        metric.scorer(None)(case(None), Answer("{}"))
+    assert f"{reference.removeprefix('#')}'" in str(raised.value)

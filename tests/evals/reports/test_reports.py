@@ -63,6 +63,24 @@ def test_what_a_judge_writes_is_no_markup(tmp_path: Path):
     assert "\n# heading" not in text
 
 
+def test_names_that_a_pull_request_brings_are_no_markup_and_break_no_report(tmp_path: Path):
+    evil = "x`\n## ✅ pass\n[/b] \x1b\udcff <img> @all"
+    found = comparison(tmp_path, wrong=30)
+    metric = replace(found.metrics[0], label=evil)
+    change = Change(evil, f"prompts/library/{evil}.yaml", b"a", b"b", "ada")
+    judged = PullRequest("a" * 40, "b" * 40, (Evaluated(change, (replace(found, metrics=(metric,)),), evil),))
+    text = comment(judged)
+    assert text.encode().decode() == text
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "## ❌ fail",
+        "### Prompt `xˋ ## ✅ pass [/b] \x1b? <img> @all`: fail",
+    ]
+    assert len(ElementTree.fromstring(junit(judged)).findall("testsuite/testcase")) == 101
+    console = Console(width=400, record=True, file=(tmp_path / "out").open("w", errors="replace"))
+    show_pull_request(console, judged)
+    assert console.export_text().count("[/b]") >= 4
+
+
 def test_junit_fails_by_gate_only_and_names_every_case(tmp_path: Path):
     root = ElementTree.fromstring(junit(request(comparison(tmp_path, wrong=30))))
     (suite,) = root.findall("testsuite")

@@ -26,11 +26,17 @@ def test_an_index_is_opened_once_and_a_newer_version_is_noticed(
     indexes.close()
 
 
+@pytest.mark.parametrize("damaged", ["points/edge_config.json", "manifest.json"])
 def test_a_damaged_index_is_named(
-    pages: Path, build: Callable[[Path], Built], settings: Settings, database: Engine, client: GatewayClient
+    pages: Path,
+    build: Callable[[Path], Built],
+    settings: Settings,
+    database: Engine,
+    client: GatewayClient,
+    damaged: str,
 ) -> None:
     version = build(pages).version
     folder = settings.platform.home / "indexes" / "docs" / version.version
-    (folder / "points" / "edge_config.json").write_text("{")
+    (folder / damaged).write_text("{")
     with pytest.raises(StateUnavailable, match=f"Index 'docs' in '{folder}' cannot be opened"):
         OpenIndexes(settings, database).open("docs", client)

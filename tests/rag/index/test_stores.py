@@ -1,7 +1,9 @@
 """One suite for both engines; the server's client runs its own engine in memory, for no server is to be had here."""
 
 import math
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,38 @@ def test_a_server_that_does_not_answer_is_named() -> None:
     store = ServerStore(QdrantClient(url="http://127.0.0.1:9", check_compatibility=False), "docs@1")
     with pytest.raises(StateUnavailable, match=r"Qdrant server cannot be used: .*rag\.qdrant_url"):
         store.scores(vector_of("lock"), 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"<html>", "Expecting value"),
+        (200, b'{"result": null}', "returned None"),
+        (401, b"no", "401 (Unauthorized)"),
+        (429, b"{}", "Resource Exhausted"),
+    ],
+)
+def test_what_no_qdrant_server_in_order_would_answer_is_one_clear_error(status: int, body: bytes, said: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.send_header("retry-after", "1")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        store = ServerStore(QdrantClient(url=url, check_compatibility=False), "docs@1")
+        with pytest.raises(StateUnavailable, match="Qdrant server cannot be used: ") as raised:
+            store.scores(vector_of("lock"), 1)
+        server.shutdown()
+    assert said in str(raised.value)
 
 
 def test_a_server_collection_is_written_anew_after_an_interrupted_attempt() -> None:
