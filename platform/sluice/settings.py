@@ -235,11 +235,13 @@ class PromotionSettings(Section):
 
     Attributes:
         guarded: labels that move only with a passing gate.
-        approved: `<kind>:<label>` that need another person's approval too.
+        approved: `<kind>:<label>` that need another person's approval.
+        suites: by `<kind>:<name>`, the suites whose verdict a guarded label needs; each other suite's that there is counts too.
     """
 
     guarded: tuple[str, ...] = ("production",)
     approved: tuple[str, ...] = ("model:production", "agent:production")
+    suites: dict[str, tuple[str, ...]] = {}
 
 
 class Settings(Section):
