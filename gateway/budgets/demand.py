@@ -27,12 +27,11 @@ COUNTED_FIELDS = frozenset({"messages", "tools", "chat_template_kwargs", "respon
 """What `/tokenize` counts as the engine does; it sees no pictures."""
 TOKENIZED_FIELDS = ("model", "messages", "prompt", "tools", "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "add_special_tokens")  # fmt: skip
 """What vLLM's `/tokenize` takes of a request."""
-
-
 LIMITS = ("max_completion_tokens", "max_tokens")
 """Two names of one limit. OpenAI's completions know the second alone, some servers both."""
 DEFAULT_COMPLETION = 16
 """Of `/v1/completions`, by OpenAI's API."""
+NULL = Raw(b"null")
 
 _ESCAPED = re.compile(rb"\\u00([4-7][0-9a-fA-F])")
 _Amount = Annotated[int, Meta(ge=0)]
@@ -47,7 +46,6 @@ class _Wish(msgspec.Struct):
     best_of: _Amount | None = None
 
 
-NULL = Raw(b"null")
 _wishes = msgspec.json.Decoder(_Wish)
 _prompts: msgspec.json.Decoder[str | list[Any]] = msgspec.json.Decoder(str | list[Any])
 

@@ -245,11 +245,7 @@ class PromotionSettings(Section):
 
 
 class Settings(Section):
-    """All settings of a deployment.
-
-    Attributes:
-        extensions: the sections of packages above the kernel, as they stand in the files; `section` reads one.
-    """
+    """All settings of a deployment; `extensions` are the sections of packages above the kernel, which `section` reads."""
 
     platform: PlatformSettings = PlatformSettings()
     gateway: GatewaySettings = GatewaySettings()
