@@ -48,7 +48,7 @@ def gate(engine: Engine, comparison: Comparison, candidate: Candidate, author: s
 def combined(comparisons: Sequence[Comparison]) -> Comparison:
     """Several suites' comparisons of the same base and head as one, with the worst of their verdicts.
 
-    Promotions go by the last verdict on a candidate: recorded one by one, a pass would hide the fail before it.
+    Promotions go by the last verdict of each suite: one record says for all of them that they judged the same two.
     """
     if len(comparisons) == 1:
         return comparisons[0]

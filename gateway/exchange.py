@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive
 
@@ -30,7 +30,7 @@ class Exchange:
     Runs in the task that created it. `end` stops that task from outside: the client left, its body is too slow, or the
     gateway goes down; `ending` then says why the task was cancelled. `receive`, once the body is there, is where the
     client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
-    where a policy does. `leased` is what the call holds of its key's budgets; a service's answer is `charged_elsewhere`:
+    where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call holds of its key's budgets; a service's answer is `charged_elsewhere`:
     on the calls it makes with its caller's key. `headers` are further ones of the response.
     """
 
@@ -46,6 +46,7 @@ class Exchange:
     headers: Mapping[bytes, bytes] = MappingProxyType({})
     parent_id: str | None = None
     prompt: str | None = None
+    variables: Mapping[str, Any] | None = None
     policy: str | None = None
     verdicts: str | None = None
     guard: "AnswerGuard | None" = None

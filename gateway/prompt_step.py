@@ -38,7 +38,7 @@ async def put_prompt_in(prompts: PromptCache, exchange: Exchange, body: bytes, e
     if reference is None:
         return body
     prompt = await prompts.find(reference.id, reference.version or DEFAULT_LABEL)
-    exchange.prompt = prompt.reference
+    exchange.prompt, exchange.variables = prompt.reference, reference.variables
     exchange.headers = {**exchange.headers, b"x-sluice-prompt": prompt.reference.encode()}
     messages = prompt.render(reference.variables or {})
     fields = read_fields(body)

@@ -38,9 +38,10 @@ class EventCopy:
 
     Attributes:
         done: the stream has had its end; `cut`: and it was not the upstream that ended it.
+        usage: the last that was reported; `whole`: of all the answer, since some servers tell it with every event.
     """
 
-    __slots__ = ("_hide_usage", "_rest", "cut", "done", "error", "events", "usage")
+    __slots__ = ("_hide_usage", "_rest", "cut", "done", "error", "events", "usage", "whole")
 
     def __init__(self, *, hide_usage: bool) -> None:
         self._hide_usage = hide_usage
@@ -48,7 +49,7 @@ class EventCopy:
         self.usage: TokenUsage | None = None
         self.error: _Error | None = None
         self.events = 0
-        self.done = self.cut = False
+        self.done = self.cut = self.whole = False
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next bytes of the stream; give those that may be forwarded now: whole events, possibly none.
@@ -84,7 +85,7 @@ class EventCopy:
     def _is_hidden(self, event: bytes) -> bool:
         data = event[5:].strip() if event.startswith(b"data:") else b""
         if data == b"[DONE]":
-            self.done = True
+            self.done = self.whole = True
             return False
         try:
             parsed = _decoder.decode(data)
@@ -95,7 +96,8 @@ class EventCopy:
         if parsed.usage is None:
             return False
         self.usage = parsed.usage
-        return self._hide_usage and parsed.choices == []
+        self.whole = parsed.choices == []
+        return self._hide_usage and self.whole
 
 
 def _end_of_whole_events(piece: bytes) -> int:

@@ -72,10 +72,10 @@ class LeasedCall:
         return headers
 
     def _charge(self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None) -> int:
-        """What was reported; without a report, the most that the engine can have used, within the lease."""
+        """What was reported of the whole; without that, the most that the engine can have used, within the lease."""
         if copy is not None and copy.cut:
             return self._lease.tokens
-        if reported is not None:
+        if reported is not None and (copy is None or copy.whole):
             return reported.total_tokens
         if failure is not None and did_no_work(failure):
             return 0
@@ -84,7 +84,8 @@ class LeasedCall:
             written = copy.at_most_written(now)
         else:
             written = self._choices * (int(FASTEST * (now - self._began)) + IN_FLIGHT_TOKENS)
-        return min(self._lease.tokens, self._prompt + written)
+        so_far = 0 if reported is None else reported.total_tokens
+        return min(self._lease.tokens, max(self._prompt + written, so_far))
 
 
 def remaining(tokens: int) -> dict[bytes, bytes]:

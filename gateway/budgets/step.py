@@ -103,7 +103,7 @@ class BudgetStep:
             lease,
             prompt=prompt,
             choices=demand.choices,
-            most=demand.choices * (limit or demand.completion or context or 0),
+            most=demand.choices * next((most for most in (limit, demand.completion, context) if most is not None), 0),
             limited_by=limited_by,
             clock=self._clock,
         )

@@ -108,16 +108,18 @@ class GuardedChoice:
         self.take_text(field, function.get("arguments"))
 
     def _put_call_head(self, index: int, call_id: Any, name: Any) -> None:
-        """A call's id and the name of its function, which is not streamed: it is checked as a whole."""
-        if not isinstance(name, str):
-            raise not_checkable()
-        held = self._policy.hold_back(self._tally.add)
-        checked = held.feed(name) + held.finish()
-        self.blocked = held.blocked
+        """A call's id, which some models write themselves, and the name of its function: checked as a whole."""
+        checked: list[str | None] = []
+        for said in (call_id, name):
+            if said is not None and not isinstance(said, str):
+                raise not_checkable()
+            held = self._policy.hold_back(self._tally.add)
+            checked.append(said and held.feed(said) + held.finish())
+            self.blocked = self.blocked or held.blocked
         if not self.blocked:
             call = self._call(index)
-            call |= {"id": call_id, "type": "function"}
-            call["function"]["name"] = checked
+            call |= {"id": checked[0], "type": "function"}
+            call["function"]["name"] = checked[1]
 
     def _put(self, field: Field, text: str) -> None:
         if not text:

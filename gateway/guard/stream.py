@@ -49,7 +49,7 @@ class StreamGuard:
         return b"".join(sent)
 
     def _event(self, event: dict[str, Any]) -> list[bytes]:
-        if "error" in event:
+        if event.get("error"):
             return [self._error(event["error"])]
         choices = [fields_of(choice) for choice in items_of(event.get("choices"))]
         self._head = {name: event[name] for name in KEPT if name in event and name != "usage"}

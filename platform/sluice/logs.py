@@ -7,8 +7,11 @@ import sys
 import time
 from typing import Any
 
-SECRET = re.compile(r"(sk-[A-Za-z0-9]+-[a-z0-9]{12}-|sk-|Bearer )[A-Za-z0-9._~+/-]{8,}=*")
-"""Keys and bearer tokens; a key's public part stays readable."""
+SECRET = re.compile(
+    r"(sk-[A-Za-z0-9]+-[a-z0-9]{12}-|sk-|Bearer )[A-Za-z0-9._~+/-]{8,}=*"
+    r"|(://[^\s:/@]{0,64}:)[^\s/@]+(?=@)"
+)
+"""Keys, bearer tokens, and passwords in URLs; a key's public part stays readable."""
 
 
 class JsonLines(logging.Formatter):
@@ -29,8 +32,8 @@ class JsonLines(logging.Formatter):
 
 
 def redact(text: str) -> str:
-    """The text with every key and bearer token replaced by `***`."""
-    return SECRET.sub(r"\1***", text)
+    """The text with every key, bearer token and URL's password replaced by `***`."""
+    return SECRET.sub(r"\1\2***", text)
 
 
 def configure(level: str) -> None:

@@ -235,19 +235,17 @@ class PromotionSettings(Section):
 
     Attributes:
         guarded: labels that move only with a passing gate.
-        approved: `<kind>:<label>` that need another person's approval too.
+        approved: `<kind>:<label>` that need another person's approval.
+        suites: by `<kind>:<name>`, the suites whose verdict a guarded label needs; each other suite's that there is counts too.
     """
 
     guarded: tuple[str, ...] = ("production",)
     approved: tuple[str, ...] = ("model:production", "agent:production")
+    suites: dict[str, tuple[str, ...]] = {}
 
 
 class Settings(Section):
-    """All settings of a deployment.
-
-    Attributes:
-        extensions: the sections of packages above the kernel, as they stand in the files; `section` reads one.
-    """
+    """All settings of a deployment; `extensions` are the sections of packages above the kernel, which `section` reads."""
 
     platform: PlatformSettings = PlatformSettings()
     gateway: GatewaySettings = GatewaySettings()

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sluice.errors import ConfigurationError
+from sluice.logs import redact
 from sluice.settings import Section, Settings
 
 KeyPath = tuple[str | int, ...]
@@ -137,7 +138,7 @@ def _explain(
         return ConfigurationError(f"{prefix}unknown key.", fix=_suggestion(model, first["loc"]))
     if first["type"] == "missing":
         return ConfigurationError(f"{prefix}is required.")
-    found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
+    found = "" if first["type"] == "value_error" else f", found {redact(repr(first['input']))}"
     return ConfigurationError(f"{prefix}{expected[:1].lower()}{expected[1:]}{found}.")
 
 

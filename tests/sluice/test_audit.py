@@ -1,10 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlmodel import Session
 
 from sluice import audit
+from sluice.database import connect
 
 
 def append(engine: Engine, subject: str, **detail: object) -> int:
@@ -54,6 +55,28 @@ def test_a_cut_off_end_is_noticed(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM audit_entry WHERE number = 3"))
     assert list(audit.broken_links(engine)) == [3]
+
+
+def test_an_end_that_is_cut_off_and_counted_anew_is_noticed(engine: Engine) -> None:
+    for n in range(3):
+        append(engine, "a", n=n)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM audit_entry WHERE number = 3"))
+        connection.execute(text("UPDATE audit_head SET number = 2"))
+    assert list(audit.broken_links(engine)) == [2]
+
+
+def test_entries_that_come_while_the_chain_is_checked_do_not_break_it(engine: Engine) -> None:
+    append(engine, "a")
+    other = connect(engine.url.render_as_string(hide_password=False))
+
+    def append_meanwhile(*_: object) -> None:
+        append(other, "b")
+
+    event.listen(engine, "before_cursor_execute", append_meanwhile)
+    assert list(audit.broken_links(engine)) == []
+    assert len(audit.entries(other)) == 3
+    other.dispose()
 
 
 def test_many_at_once_make_one_chain(engine: Engine) -> None:

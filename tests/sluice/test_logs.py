@@ -24,4 +24,5 @@ def test_a_line_is_json_without_secrets() -> None:
 def test_redact_knows_other_providers_keys_and_bearer_tokens() -> None:
     assert redact("authorization: Bearer eyJhbGciOi.abc-def_ghi==") == "authorization: Bearer ***"
     assert "proj" not in redact("sk-projAbCdEfGh12345678")
+    assert redact("postgresql://ada:S3cret@db/x, https://h:80/a@b") == "postgresql://ada:***@db/x, https://h:80/a@b"
     assert redact("nothing to hide") == "nothing to hide"

@@ -105,6 +105,12 @@ def test_a_bad_variable_is_named(tmp_path: Path) -> None:
         load_settings(write(tmp_path, "gateway: {port: 1}\n"), {"SLUICE_GATEWAY__PORT__DEEPER": "1"})
 
 
+def test_a_mistake_shows_no_password(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"platform\.database: input should be a valid string") as failed:
+        load_settings(tmp_path, {"SLUICE_PLATFORM__DATABASE": "[postgresql://ada:S3cret@db/x]"})
+    assert "S3cret" not in str(failed.value)
+
+
 def test_replicas_and_workers_take_further_ports() -> None:
     settings = Settings.model_validate(
         {"gateway": {"port": 10, "workers": 3}, "models": {"m": {"port": 20, "replicas": 2, "source": {"path": "/m"}}}}

@@ -57,8 +57,7 @@ def bring_up() -> None:
 
 def _start(settings: Settings, home: Home, missing: list[ProcessSpec], state: PlatformState, console: Console) -> None:
     _set_up(settings)
-    if not state.pid:
-        end_leftovers(recorded_groups(read_state(home)))
+    _end_leftovers(home)
     names = [spec.name for spec in missing]
     _check_ports(settings, home, names)
     _print_choices(settings, names, console)
@@ -74,6 +73,12 @@ def _start(settings: Settings, home: Home, missing: list[ProcessSpec], state: Pl
         console.print("Interrupted: stopping what was being started …")
         _stop_again(home, daemon, names)
         raise typer.Exit(130) from None
+
+
+def _end_leftovers(home: Home) -> None:
+    """End what a killed supervisor left; but by now another `sluice up` may have started one, whose processes these are."""
+    if supervisor_pid(home) is None:
+        end_leftovers(recorded_groups(read_state(home)))
 
 
 def _set_up(settings: Settings) -> None:

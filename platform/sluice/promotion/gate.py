@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 
 class GateResult(SQLModel, table=True):
-    """One verdict on one candidate.
+    """One verdict on one candidate, of one suite or of several, their names joined by ` + `.
 
     `incumbent` is the version it was compared with, None where there was none. `report` holds what a person would want
     to see of it: each metric with base, head, difference, interval, margin. `data_hash` pins the cases or rows.
@@ -52,6 +52,11 @@ class GateResult(SQLModel, table=True):
         """What was judged."""
         return Candidate(self.kind, self.name, self.version)
 
+    @property
+    def suites(self) -> list[str]:
+        """What it was judged by."""
+        return self.suite.split(" + ")
+
 
 def record_gate(engine: Engine, result: GateResult) -> GateResult:
     """Keep a verdict, with its lineage and its audit entry, in one transaction.
@@ -74,6 +79,11 @@ def record_gate(engine: Engine, result: GateResult) -> GateResult:
 
 def latest_gate(session: Session, candidate: Candidate) -> GateResult | None:
     """The last verdict on a candidate."""
+    return next(iter(gates_of(session, candidate)), None)
+
+
+def gates_of(session: Session, candidate: Candidate) -> list[GateResult]:
+    """All verdicts on a candidate, the last one first."""
     chosen = (
         select(GateResult)
         .where(
@@ -82,6 +92,5 @@ def latest_gate(session: Session, candidate: Candidate) -> GateResult | None:
             GateResult.version == candidate.version,
         )
         .order_by(col(GateResult.at).desc())
-        .limit(1)
     )
-    return session.exec(chosen).first()
+    return list(session.exec(chosen))

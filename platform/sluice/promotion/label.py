@@ -12,7 +12,7 @@ from sluice.database import UtcDateTime
 from sluice.errors import GateRefused
 from sluice.promotion.approval import approvers
 from sluice.promotion.candidate import Candidate, Kind
-from sluice.promotion.gate import GateResult, Verdict, latest_gate
+from sluice.promotion.gate import GateResult, Verdict, gates_of
 from sluice.settings import PromotionSettings
 
 
@@ -59,8 +59,9 @@ def labelled(engine: Engine, kind: Kind, name: str, label: str) -> Label | None:
 def promote(engine: Engine, candidate: Candidate, label: str, *, by: str, settings: PromotionSettings) -> Label:
     """Move a label to a candidate: label, promotion, lineage and audit entry in one transaction.
 
-    A label that is there already stays as it is. A guarded label (`settings.guarded`) moves only on the last verdict
-    about exactly this candidate, if that is a pass, and was reached against the version that the label has now; where
+    A label that is there already stays as it is. A guarded label (`settings.guarded`) moves only if each suite's last
+    verdict about exactly this candidate is a pass, and was reached against the version that the label has now; so an
+    easy suite does not make good what another one found. Those of `settings.suites` must be among them. Where
     `settings.approved` says so, another person than the author must have approved it too.
 
     Raises:
@@ -73,22 +74,21 @@ def promote(engine: Engine, candidate: Candidate, label: str, *, by: str, settin
         if now is not None and now.version == candidate.version:
             return now
         previous = None if now is None else now.version
-        gate = latest_gate(session, candidate)
+        gates = gates_of(session, candidate)
         approved_by = approvers(session, candidate)
         if label in settings.guarded:
-            _check_gate(candidate, gate, previous)
-            if f"{candidate.kind}:{label}" in settings.approved and not approved_by:
-                raise GateRefused(
-                    f"Nobody has approved {candidate} for '{label}'.",
-                    fix="Have another person than its author approve it.",
-                )
+            _check_gates(candidate, gates, previous, settings.suites.get(f"{candidate.kind}:{candidate.name}", ()))
+        if f"{candidate.kind}:{label}" in settings.approved and not approved_by:
+            raise GateRefused(
+                f"Nobody has approved {candidate} for '{label}'.", fix="Have another person than its author approve it."
+            )
         promotion = Promotion(
             kind=candidate.kind,
             name=candidate.name,
             label=label,
             version=candidate.version,
             previous=previous,
-            gate_id=gate and gate.id,
+            gate_id=gates[0].id if gates else None,
             approved_by=approved_by,
             by=by,
         )
@@ -102,12 +102,22 @@ def promote(engine: Engine, candidate: Candidate, label: str, *, by: str, settin
         return moved
 
 
-def _check_gate(candidate: Candidate, gate: GateResult | None, incumbent: str | None) -> None:
-    if gate is None:
+def _check_gates(
+    candidate: Candidate, gates: list[GateResult], incumbent: str | None, required: tuple[str, ...]
+) -> None:
+    if not gates:
         raise GateRefused(f"No gate has judged {candidate}.", fix="Run its evaluation first.")
+    last = {suite: gate for gate in reversed(gates) for suite in gate.suites}
+    if missing := [suite for suite in required if suite not in last]:
+        raise GateRefused(f"{candidate} was not judged by the suite '{missing[0]}'.", fix="Run that suite.")
+    for gate in {gate.id: gate for gate in last.values()}.values():
+        _check_gate(candidate, gate, incumbent)
+
+
+def _check_gate(candidate: Candidate, gate: GateResult, incumbent: str | None) -> None:
     if gate.verdict != Verdict.PASS:
         raise GateRefused(
-            f"The gate's verdict on {candidate} is '{gate.verdict}' ({gate.id}).",
+            f"The gate's verdict on {candidate} is '{gate.verdict}' ('{gate.suite}', {gate.id}).",
             fix="Mend what it found, or give it more cases." if gate.verdict == Verdict.FAIL else "Give it more cases.",
         )
     if gate.incumbent != incumbent:

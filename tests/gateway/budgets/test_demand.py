@@ -27,23 +27,27 @@ def test_a_picture_counts_as_much_as_one_can() -> None:
     spoken = {"type": "text", "text": 'about "image_url"'}
     assert read({"messages": [{"role": "user", "content": [part]}]}).prompt > 2 * MEDIA_TOKENS
     assert read({"messages": [{"role": "user", "content": [spoken]}]}).prompt < 1_000
+    escaped = json.dumps({"messages": [{"role": "user", "content": [part]}]}).replace("_url", "\\u005fur\\u006C")
+    assert read_demand(escaped.encode(), ENDPOINTS["/v1/chat/completions"]).prompt > 2 * MEDIA_TOKENS
 
 
 @pytest.mark.parametrize(
-    ("further", "choices", "completion", "field"),
+    ("further", "choices", "completion", "fields"),
     [
-        ({}, 1, None, "max_completion_tokens"),
-        ({"max_tokens": 7}, 1, 7, "max_tokens"),
-        ({"max_completion_tokens": 7}, 1, 7, "max_completion_tokens"),
-        ({"max_completion_tokens": 7, "max_tokens": 9}, 1, 7, "max_completion_tokens"),
-        ({"max_tokens": None}, 1, None, "max_completion_tokens"),
-        ({"max_tokens": -3}, 1, 0, "max_tokens"),
-        ({"max_tokens": 7, "n": 3}, 3, 7, "max_tokens"),
+        ({}, 1, None, ["max_completion_tokens"]),
+        ({"max_tokens": 7}, 1, 7, ["max_tokens"]),
+        ({"max_completion_tokens": 7}, 1, 7, ["max_completion_tokens"]),
+        ({"max_completion_tokens": 7, "max_tokens": 9}, 1, 9, ["max_completion_tokens", "max_tokens"]),
+        ({"max_tokens": None}, 1, None, ["max_completion_tokens"]),
+        ({"max_tokens": 0}, 1, 0, ["max_tokens"]),
+        ({"max_tokens": 7, "n": 3}, 3, 7, ["max_tokens"]),
     ],
 )
-def test_what_a_chat_asks_for(further: dict[str, Any], choices: int, completion: int | None, field: str) -> None:
+def test_what_a_chat_asks_for(further: dict[str, Any], choices: int, completion: int | None, fields: list[str]) -> None:
     demand = read(HELLO | further)
-    assert (demand.choices, demand.completion, demand.limit_field) == (choices, completion, field)
+    assert (demand.choices, demand.completion, list(demand.limit_fields)) == (choices, completion, fields)
+    limited = json.loads(demand.limited(3))
+    assert [limited[name] for name in fields] == [3] * len(fields)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +59,14 @@ def test_what_a_chat_asks_for(further: dict[str, Any], choices: int, completion:
         ({"prompt": ["a", "b"], "n": 2}, 4, 16),
         ({"prompt": [1, 2, 3]}, 1, 16),
         ({"prompt": [[1, 2], [3]]}, 2, 16),
+        ({"max_tokens": None, "max_completion_tokens": 7}, 1, None),
     ],
 )
 def test_what_a_completion_asks_for(further: dict[str, Any], choices: int, completion: int | None) -> None:
     demand = read(TEXT | further, "/v1/completions")
-    assert (demand.choices, demand.completion, demand.limit_field) == (choices, completion, "max_tokens")
+    assert (demand.choices, demand.completion) == (choices, completion)
+    assert json.loads(demand.body).get("max_tokens") == completion, "some servers take none for no end"
+    assert json.loads(demand.limited(3))["max_tokens"] == 3
 
 
 def test_embeddings_are_prompts_alone() -> None:
@@ -87,7 +94,17 @@ def test_what_can_be_tokenized() -> None:
     assert read({"model": "m", "messages": [{"role": "user", "content": [picture]}]}).to_tokenize() is None
 
 
-@pytest.mark.parametrize("further", [{"max_tokens": "500"}, {"n": "4"}, {"n": 1.5}, {"max_completion_tokens": [1]}])
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"max_tokens": "500"},
+        {"max_tokens": -1},
+        {"n": "4"},
+        {"n": 1.5},
+        {"max_completion_tokens": [1]},
+        {"chat_template": "{% for _ in range(9999) %}word {% endfor %}"},
+    ],
+)
 def test_a_limit_that_servers_could_read_otherwise_is_refused(further: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         read(HELLO | further)

@@ -210,6 +210,19 @@ def test_a_stream_without_usage_is_charged_no_less_than_it_can_have_cost(
     assert 100 + 12 < gateway.usage(1)[0].charged_tokens < 300
 
 
+def test_usage_told_on_the_way_is_not_taken_for_the_whole(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    event = (
+        b'data: {"choices":[{"index":0,"delta":{"content":"four"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}'
+    )
+    scripted_upstream.default = Behaviour(events=[event + b"\n\n"])  # and it breaks off
+    Budgeted(gateway, {"day": 2_000}).call(
+        max_tokens=500, stream=True, stream_options={"include_usage": True, "continuous_usage_stats": True}
+    )
+    assert gateway.usage(1)[0].charged_tokens > 64, "what was on its way counts"
+
+
 def test_an_upstream_without_a_tokenizer_is_asked_once(
     gateway: RunningGateway, scripted_upstream: ScriptedUpstream
 ) -> None:

@@ -146,6 +146,24 @@ def test_tool_calls_are_checked_where_they_are_cut_anywhere(
     assert plain["message"]["content"] == "Let me see."
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_calls_id_is_checked_too(gateway: GuardedGateway, scripted_upstream: ScriptedUpstream, stream: bool) -> None:
+    call = {"index": 0, "id": SECRET, "type": "function", "function": {"name": "mail", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    plain = {"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    streamed = [chunk(0, {"tool_calls": [call]}), chunk(0, {}, "tool_calls"), b"data: [DONE]\n\n"]
+    scripted_upstream.next(Behaviour(events=streamed) if stream else Behaviour(body=plain))
+    text = gateway.post(CHAT | {"stream": stream}).text
+    assert "content_filter" in text
+    assert SECRET not in text
+
+
+def test_an_error_that_is_none_is_none(gateway: GuardedGateway, scripted_upstream: ScriptedUpstream) -> None:
+    event = b'data: {"error":null,"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n'
+    scripted_upstream.next(Behaviour(events=[event, b"data: [DONE]\n\n"]))
+    assert said(events(gateway.post(CHAT | {"stream": True}).text)) == ("hi", "stop")
+
+
 def test_what_nothing_checks_is_left_out(gateway: GuardedGateway, scripted_upstream: ScriptedUpstream) -> None:
     hidden = {"logprobs": {"content": [{"token": SECRET}]}, "prompt_text": SECRET, "stop_reason": SECRET}
     sent = [chunk(0, {"content": "hi", "audio": SECRET}, None, **hidden), chunk(0, {}, "stop", **hidden)]

@@ -25,7 +25,12 @@ MODEL = Candidate("model", "churn", "3")
 
 
 def judge(
-    engine: Engine, candidate: Candidate, verdict: Verdict = Verdict.PASS, incumbent: str | None = None
+    engine: Engine,
+    candidate: Candidate,
+    verdict: Verdict = Verdict.PASS,
+    incumbent: str | None = None,
+    suite: str = "s",
+    author: str = "ada",
 ) -> GateResult:
     return record_gate(
         engine,
@@ -34,11 +39,11 @@ def judge(
             name=candidate.name,
             version=candidate.version,
             incumbent=incumbent,
-            suite="s",
+            suite=suite,
             verdict=verdict,
             report={"n": 1},
             data_hash="d",
-            author="ada",
+            author=author,
         ),
     )
 
@@ -80,6 +85,34 @@ def test_the_last_verdict_counts(engine: Engine) -> None:
     judge(engine, PROMPT, Verdict.FAIL)
     with pytest.raises(GateRefused, match="'fail'"):
         move(engine, PROMPT)
+
+
+def test_an_easy_suite_does_not_make_good_what_another_found(engine: Engine) -> None:
+    judge(engine, PROMPT, Verdict.FAIL, suite="hard + fair")
+    judge(engine, PROMPT, suite="easy")
+    with pytest.raises(GateRefused, match="'hard \\+ fair'"):
+        move(engine, PROMPT)
+    judge(engine, PROMPT, suite="hard")
+    with pytest.raises(GateRefused, match="'hard \\+ fair'"):
+        move(engine, PROMPT)
+    judge(engine, PROMPT, suite="fair + more")
+    assert move(engine, PROMPT).version == PROMPT.version
+
+
+def test_each_suites_verdict_must_be_against_what_is_in_use(engine: Engine) -> None:
+    judge(engine, PROMPT, suite="hard")
+    judge(engine, PROMPT, incumbent="b" * 40, suite="easy")
+    with pytest.raises(GateRefused, match="was compared with"):
+        move(engine, PROMPT)
+
+
+def test_a_suite_can_be_asked_for(engine: Engine) -> None:
+    settings = PromotionSettings(suites={"prompt:answer": ("hard",)})
+    judge(engine, PROMPT, suite="easy")
+    with pytest.raises(GateRefused, match="not judged by the suite 'hard'"):
+        promote(engine, PROMPT, "production", by="ada", settings=settings)
+    judge(engine, PROMPT, suite="easy + hard")
+    assert promote(engine, PROMPT, "production", by="ada", settings=settings).version == PROMPT.version
 
 
 def test_a_verdict_against_another_incumbent_does_not_count(engine: Engine) -> None:
@@ -129,6 +162,27 @@ def test_a_model_needs_the_yes_of_somebody_else(engine: Engine) -> None:
         "candidate.approved",
         "label.moved",
     ]
+
+
+def test_an_authors_yes_does_not_count_whoever_ran_a_gate_last(engine: Engine) -> None:
+    judge(engine, MODEL, author="ada")
+    judge(engine, MODEL, author="bob")
+    for author in ("ada", "Ada", "bob"):
+        with pytest.raises(NotAllowed):
+            approve(engine, MODEL, by=author)
+    approve(engine, MODEL, by="eve")
+    judge(engine, MODEL, author="eve")
+    with pytest.raises(GateRefused, match="approved"):
+        move(engine, MODEL)
+
+
+def test_a_label_may_need_a_persons_yes_and_no_gate(engine: Engine) -> None:
+    settings = PromotionSettings(guarded=(), approved=("model:staging",))
+    judge(engine, MODEL, Verdict.INCONCLUSIVE)
+    with pytest.raises(GateRefused, match="approved"):
+        promote(engine, MODEL, "staging", by="ada", settings=settings)
+    approve(engine, MODEL, by="bob")
+    assert promote(engine, MODEL, "staging", by="ada", settings=settings).version == "3"
 
 
 def test_two_promotions_at_once_leave_one_truth(engine: Engine) -> None:
