@@ -30,8 +30,9 @@ class Exchange:
     Runs in the task that created it. `end` stops that task from outside: the client left, its body is too slow, or the
     gateway goes down; `ending` then says why the task was cancelled. `receive`, once the body is there, is where the
     client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
-    where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call holds of its key's budgets; a service's answer is `charged_elsewhere`:
-    on the calls it makes with its caller's key. `headers` are further ones of the response.
+    where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
+    holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
+    `headers` are further ones of the response.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.

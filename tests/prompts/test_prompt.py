@@ -110,13 +110,37 @@ def test_missing_and_surplus_variables_are_named(variables: dict[str, str], para
         ("{% for y in x %}{{ y }}{% endfor %}", 5),
         ("{{ x / 0 }}", 1),
         ("{{ x.__class__ }}", "a"),
-        ("{{ x.append(1) }}", [1]),
     ],
 )
 def test_a_variable_that_the_template_cannot_use(template: str, value: Any) -> None:
     with pytest.raises(InvalidRequest, match="cannot use these variables") as raised:
         _prompt(template).render({"x": value})
     assert raised.value.param == "prompt.variables"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 9 ** 9999999 }}",
+        "{{ '%500000000d' % 1 }}",
+        "{{ 'x' * 999999999 }}",
+        "{{ 'x'.center(999999999) }}",
+        "{{ x.append(x) }}",
+        "{{ 'x'|center(999999999) }}",
+        "{{ ['x']|map('center', 999999999)|first }}",
+        "{% set y = x + x %}{% set y = y + y %}{{ y }}",
+        "{% macro grow(y) %}{{ grow(y + y) }}{% endmacro %}{{ grow(x) }}",
+    ],
+)
+def test_a_template_that_could_grow_without_end_is_refused(template: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"cannot use|No filter named"):
+        _prompt(template).render({"x": "a"})
+
+
+def test_loops_within_loops_end_at_the_longest_text() -> None:
+    prompt = _prompt("{% for a in x %}{% for b in x %}{% for c in x %}{{ a }}{% endfor %}{% endfor %}{% endfor %}")
+    with pytest.raises(InvalidRequest, match="becomes longer than 4194304 characters"):
+        prompt.render({"x": ["a" * 1000] * 1000})
 
 
 def test_what_cannot_be_used_is_not_repeated_in_full() -> None:
