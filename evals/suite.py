@@ -52,6 +52,8 @@ class SuiteFile(Section):
     def _fits_together(self) -> Self:
         if self.prompt is not None and self.ask is not None:
             raise ValueError("ask: a suite evaluates a prompt or what ask answers, expected one of the two")
+        if "seed" in self.parameters:  # it would stand over those of the repeats, which would then all be one
+            raise ValueError("parameters.seed: the suite's own 'seed' is the one that counts, expected it there")
         labels = [metric.label for metric in self.metrics]
         if twice := [label for label in labels if labels.count(label) > 1]:
             raise ValueError(f"metrics: '{twice[0]}' stands there twice, expected a 'name' of its own for each")

@@ -26,14 +26,13 @@ def show_pull_request(console: Console, request: PullRequest) -> None:
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
-    """The table of its metrics, with a plot where there is a difference, and the notes."""
+    """The table of its metrics, below it a plot of each difference, and the notes."""
     title = f"Suite {comparison.suite}, {comparison.cases} cases"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("metric", "base", "head", "difference", "interval", "limit", "verdict", "│ no difference ┊ margin"):
+    for name in ("metric", "base", "head", "difference", "interval", "limit", "verdict"):
         table.add_column(name, no_wrap=True)
     for metric in comparison.metrics:
         style = STYLES[metric.verdict] if metric.gates else "dim"
-        compared = metric.base_mean is not None and metric.interval is not None
         table.add_row(
             Text(metric.label),
             words.share(metric.base_mean),
@@ -42,9 +41,12 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
             Text(words.interval(metric)),
             words.limit(metric),
             Text(words.verdict(metric), style),
-            words.plot(metric.interval, metric.limit or 0.0) if compared and metric.interval else "",
         )
     console.print(table)
+    for metric in comparison.metrics:
+        if metric.base_mean is not None and metric.interval is not None:
+            plot = words.plot(metric.interval, metric.limit or 0.0)
+            console.print(Text(f"{metric.label:<14.14} {plot} │ none ┊ margin"))
     for metric in comparison.metrics:
         failures, dropped = metric.unscored
         if failures or dropped:

@@ -35,6 +35,7 @@ def test_a_suite_is_read_with_its_cases(tmp_path: Path):
         ({"metrics": [{"metric": "json_schema", "schema": {"type": "text"}}]}, "metrics.0.schema: no JSON Schema"),
         ({"confidence": 95}, "confidence: "),
         ({"prompt": "a", "ask": "docs"}, "expected one of the two"),
+        ({"parameters": {"seed": 1}}, "parameters.seed: the suite's own 'seed'"),
         (
             {"metrics": [{"metric": "judge", "model": "m", "rubric": "r", "labels": "nowhere.jsonl"}]},
             "metrics: judge: labels: there is no file '",
