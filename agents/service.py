@@ -76,7 +76,8 @@ def mount(services: Services) -> None:
     async def call(name: str, request: ToolRequest, caller: Caller) -> dict[str, Any]:
         return (await asyncio.to_thread(call_tool, context_of(caller), name, request.arguments, request.id)).as_json()
 
-    @app.api_route("/mcp", methods=["GET", "POST", "DELETE"])
+    # Without sessions there is nothing to listen for (GET) or to end (DELETE): they are refused, as MCP allows.
+    @app.post("/mcp")
     async def model_context_protocol(request: Request, caller: Caller) -> Response:
         return McpResponse(mcp, request, context_of(caller))
 

@@ -37,7 +37,7 @@ def call_tool(context: ToolContext, name: str, arguments: Mapping[str, Any], cal
 
     Raises:
         NotFound: there is no such tool.
-        InvalidRequest: an argument is wrong, or `call_id` is no possible id.
+        InvalidRequest: an argument is wrong (what the tool's `check` raises: it names nothing that is there), or `call_id` is no possible id.
         Conflict: `call_id` is another call's.
         SluiceError: what the tool met; kept as the result of a call with a side effect.
     """
@@ -45,6 +45,7 @@ def call_tool(context: ToolContext, name: str, arguments: Mapping[str, Any], cal
     parsed = tool.parse(arguments)
     if call_id is not None and not WELL_FORMED.fullmatch(call_id):
         raise InvalidRequest("A call's id has 1 to 100 letters, digits, or . _ : -", param="id")
+    tool.check(parsed)
     call = ToolCall(
         id=call_id or f"call-{secrets.token_hex(8)}",
         tool=name,
