@@ -115,7 +115,7 @@ def bootstrap_difference(
     for number in range(resamples):
         drawn = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata])
         counts = sizes[drawn]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         rows = in_order[np.repeat(starts[drawn], counts) + within]
         differences[number] = statistic(y[rows], head[rows]) - statistic(y[rows], base[rows])
     tail = (1 - confidence) / 2

@@ -19,22 +19,20 @@ if TYPE_CHECKING:
 
 REFUSED, OUT_OF_MEMORY = 3, 4
 """Exit codes; what was wrong stands on standard output."""
-MOST_BYTES = 1 << 20
+MOST_BYTES = 4 << 20
 """Of a result; it goes through JSON, and is kept."""
 
 
 def main() -> None:
     """Read the query, its tables and its limits from standard input, write the result to standard output as Arrow."""
     query, tables, rows, seconds, memory_mib = pickle.load(sys.stdin.buffer)  # noqa: S301, our parent wrote it
-    memory = memory_mib << 20
     try:
         with duckdb.connect(":memory:", config=configuration(memory_mib)) as connection:
             _show(connection, tables)
-            # Twice, as what one value takes comes on top of what DuckDB counts.
-            resource.setrlimit(resource.RLIMIT_AS, (_size() + 2 * memory, resource.RLIM_INFINITY))
+            _bound_memory(2 * memory_mib << 20)  # what one value takes comes on top of what DuckDB counts
             # Nobody handles the alarm, so it ends the process, whatever that is busy with.
             signal.setitimer(signal.ITIMER_REAL, seconds)
-            result = _first_rows(connection.sql(query), rows + 1)
+            result = _first_rows(connection.sql(query), rows)
     except (duckdb.OutOfMemoryException, MemoryError):
         sys.exit(OUT_OF_MEMORY)
     except (duckdb.Error, pyarrow.ArrowException) as error:
@@ -69,24 +67,29 @@ def _show(connection: "DuckDBPyConnection", tables: dict[str, "pyarrow.Table"]) 
     connection.execute("SET lock_configuration = true")
 
 
-def _first_rows(relation: "DuckDBPyRelation", count: int) -> "pyarrow.Table":
+def _first_rows(relation: "DuckDBPyRelation", most: int) -> "pyarrow.Table":
     if len(set(relation.columns)) < len(relation.columns):
         _refuse("Two columns of the result have one name. Name them with AS.")
     batches, height, size = list[pyarrow.RecordBatch](), 0, 0
-    reader = relation.to_arrow_reader(count)
+    reader = relation.to_arrow_reader(most + 1)
     for batch in reader:
         batches.append(batch)
         height, size = height + batch.num_rows, size + batch.nbytes
+        if height > most:
+            _refuse(f"The query gives more than {most:,} rows. Aggregate, or add a LIMIT.")
         if size > MOST_BYTES:
-            _refuse(f"The query gives more than {MOST_BYTES >> 20} MiB. Ask for fewer columns, or aggregate.")
-        if height >= count:
-            break
+            _refuse(f"The query gives more than {MOST_BYTES >> 20} MiB. Ask for less.")
     return pyarrow.Table.from_batches(batches, reader.schema)
 
 
-def _size() -> int:
-    """The bytes of address space that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def _bound_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has. Linux only; elsewhere only DuckDB's own limit holds."""
+    if sys.platform != "linux":
+        return
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = size + more if hard == resource.RLIM_INFINITY else min(size + more, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _refuse(why: str) -> NoReturn:
