@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Literal
+from typing import Any
 
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
@@ -23,18 +23,18 @@ NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 PREFIX = "agent/"
 
 
-class TextPart(BaseModel):
-    """A part of a message; only text is understood."""
+class Part(BaseModel):
+    """A part of a message."""
 
-    type: Literal["text"]
-    text: str
+    type: str
+    text: str = ""
 
 
 class Message(BaseModel):
     """One message of the conversation."""
 
     role: str
-    content: str | list[TextPart] | None = None
+    content: str | list[Part] | None = None
 
     @property
     def text(self) -> str:
@@ -69,8 +69,11 @@ class ChatRequest(BaseModel):
         """Role and text of each message.
 
         Raises:
-            InvalidRequest: the last message is not a question of the user's.
+            InvalidRequest: the last message is not a question of the user's, or one holds more than text.
         """
+        parts = [part for message in self.messages if isinstance(message.content, list) for part in message.content]
+        if other := next((part.type for part in parts if part.type != "text"), None):
+            raise InvalidRequest(f"Agents read text only, not '{other[:40]}'.", fix="Leave it out.", param="messages")
         if not self.messages or self.messages[-1].role != "user" or not self.messages[-1].text.strip():
             raise InvalidRequest("The last message must be the user's, with a text.", param="messages")
         return [(message.role, message.text) for message in self.messages]

@@ -59,10 +59,14 @@ async def _list(
 async def _call(
     context: "ServerRequestContext[Any, Request]", params: types.CallToolRequestParams
 ) -> types.CallToolResult:
-    meta: dict[str, Any] = dict(context.meta or {})
+    call_id = dict(context.meta or {}).get(CALL_ID)
     try:
         call = await asyncio.to_thread(
-            call_tool, _tool_context(context), params.name, params.arguments or {}, meta.get(CALL_ID)
+            call_tool,
+            _tool_context(context),
+            params.name,
+            params.arguments or {},
+            None if call_id is None else str(call_id),
         )
     except SluiceError as error:
         return types.CallToolResult(content=[types.TextContent(type="text", text=str(error))], is_error=True)

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Request, Response
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from agents.analyst.graph import build_graph
 from agents.analyst.release import NAME
@@ -19,14 +19,12 @@ from sluice.errors import NotFound
 from sluice.home import Home
 from sluice.services import Caller, Services
 
-CallId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
-
 
 class ToolRequest(BaseModel):
     """A tool's arguments, and the call's own id where the caller wants it to happen once."""
 
     arguments: dict[str, Any] = {}
-    id: CallId | None = None
+    id: str | None = None
 
 
 def mount(services: Services) -> None:
@@ -78,7 +76,8 @@ def mount(services: Services) -> None:
     async def call(name: str, request: ToolRequest, caller: Caller) -> dict[str, Any]:
         return (await asyncio.to_thread(call_tool, context_of(caller), name, request.arguments, request.id)).as_json()
 
-    @app.api_route("/mcp", methods=["GET", "POST", "DELETE"])
+    # Without sessions there is nothing to listen for (GET) or to end (DELETE): they are refused, as MCP allows.
+    @app.post("/mcp")
     async def model_context_protocol(request: Request, caller: Caller) -> Response:
         return McpResponse(mcp, request, context_of(caller))
 

@@ -91,12 +91,18 @@ def bootstrap_difference(
     confidence: float = 0.95,
     seed: int = 0,
     resamples: int = 2000,
+    groups: Sequence[str] | None = None,
 ) -> Interval:
     """statistic(head) - statistic(base) on the same rows, for what is no mean over rows, such as AUC.
 
     A percentile bootstrap over rows, each drawn with both of its scores, within each label: so both labels are in every
     resample in their true share. Meant for hundreds of rows: unlike `paired_interval`, it sees nothing beyond the rows
     that it is given, and has no width for two models that give every row the same score.
+
+    Args:
+        groups: what each row is about, where several rows are about the same (a customer's months). Such rows say little
+            more than one of them, so they are drawn together, within the groups that ever have the higher label and
+            those that never do. Drawn one by one, 95 % intervals over three alike months covered in 70 % of trials.
 
     Raises:
         InvalidRequest: the three differ in length, or the rows have one label only.
@@ -105,13 +111,20 @@ def bootstrap_difference(
     base, head = np.asarray(base_scores, float), np.asarray(head_scores, float)
     if not len(y) == len(base) == len(head):
         raise InvalidRequest(f"{len(y)} labels, {len(base)} base and {len(head)} head scores are not of the same rows.")
-    groups = [np.flatnonzero(y == label) for label in np.unique(y)]
-    if len(groups) < 2:
+    if len(np.unique(y)) < 2:
         raise InvalidRequest("The rows have one label only, so nothing can be told apart.")
+    of_row = np.arange(len(y)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    in_order, sizes = np.argsort(of_row, kind="stable"), np.bincount(of_row)
+    starts = np.cumsum(sizes) - sizes
+    highest = np.maximum.reduceat(y[in_order], starts)
+    strata = [np.flatnonzero(highest == label) for label in np.unique(highest)]
     rng = np.random.default_rng(seed)
     differences = np.empty(resamples)
     for number in range(resamples):
-        rows = np.concatenate([rng.choice(group, len(group)) for group in groups])
+        drawn = np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata])
+        counts = sizes[drawn]
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = in_order[np.repeat(starts[drawn], counts) + within]
         differences[number] = statistic(y[rows], head[rows]) - statistic(y[rows], base[rows])
     tail = (1 - confidence) / 2
     low, high = np.quantile(differences, [tail, 1 - tail])

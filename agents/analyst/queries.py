@@ -94,7 +94,8 @@ def find_slots(question: str, shape: TableShape) -> Slots:
 def _says(asked: list[str], name: str) -> bool:
     """Whether all of a name's words stand in the question, one after the other."""
     wanted = words(name)
-    return any(asked[start : start + len(wanted)] == wanted for start in range(len(asked) - len(wanted) + 1))
+    starts = range(len(asked) - len(wanted) + 1) if wanted else ()  # a name without a word, such as 24/7, is never said
+    return any(asked[start : start + len(wanted)] == wanted for start in starts)
 
 
 def _grouped(measure: str, slots: Slots, order: str) -> str:

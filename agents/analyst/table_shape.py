@@ -34,20 +34,17 @@ def read_shape(context: ToolContext) -> TableShape:
     """The table as it is now.
 
     Raises:
-        InvalidRequest: there is no such table yet.
+        NotFound: there is no such table yet.
     """
     import polars as pl
 
     from classic_ml.lakehouse import Lakehouse
 
-    lakehouse = Lakehouse.of(context.settings)
-    schema = lakehouse.sql(f"SELECT * FROM {TABLE} LIMIT 0").schema  # noqa: S608, a constant
-    columns = {name: kind for name, kind in schema.items() if name not in (ENTITY, *TIMES)}
+    rows = Lakehouse.of(context.settings).read("gold", TABLE)
+    columns = {name: kind for name, kind in rows.schema.items() if name not in (ENTITY, *TIMES)}
     texts = [name for name, kind in columns.items() if kind == pl.String and not name.startswith("_")]
-    listed = ", ".join(f"list(DISTINCT {name} ORDER BY {name}) AS {name}" for name in texts)
-    [values] = lakehouse.sql(f"SELECT {listed} FROM {TABLE}").to_dicts() if texts else [{}]  # noqa: S608, its own columns
     return TableShape(
         numbers=tuple(name for name, kind in columns.items() if kind.is_numeric()),
         flags=tuple(name for name, kind in columns.items() if kind == pl.Boolean),
-        values={name: tuple(filter(None, found)) for name, found in values.items()},
+        values={name: tuple(filter(None, rows[name].unique().sort())) for name in texts},
     )

@@ -7,6 +7,7 @@ that cannot be repeated.
 """
 
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -19,11 +20,12 @@ from agents.tools.records import ToolCall, finish, keep_new, lineage_id
 from agents.tools.registry import find_tool, registry
 from agents.tools.tool import Result, Tool, ToolContext
 from sluice import audit
-from sluice.errors import Conflict, NotAllowed, NotFound, SluiceError
+from sluice.errors import Conflict, InvalidRequest, NotAllowed, NotFound, SluiceError
 
 log = logging.getLogger(__name__)
 
 SETTLED = ("done", "denied")
+WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 CUT_OFF = "The call was cut off in the middle, and whether it took effect is not known."
 
 
@@ -35,12 +37,15 @@ def call_tool(context: ToolContext, name: str, arguments: Mapping[str, Any], cal
 
     Raises:
         NotFound: there is no such tool.
-        InvalidRequest: an argument is wrong.
+        InvalidRequest: an argument is wrong (what the tool's `check` raises: it names nothing that is there), or `call_id` is no possible id.
         Conflict: `call_id` is another call's.
         SluiceError: what the tool met; kept as the result of a call with a side effect.
     """
     tool = find_tool(registry(context), name)
     parsed = tool.parse(arguments)
+    if call_id is not None and not WELL_FORMED.fullmatch(call_id):
+        raise InvalidRequest("A call's id has 1 to 100 letters, digits, or . _ : -", param="id")
+    tool.check(parsed)
     call = ToolCall(
         id=call_id or f"call-{secrets.token_hex(8)}",
         tool=name,
@@ -115,7 +120,7 @@ def _perform(context: ToolContext, tool: Tool, call: ToolCall) -> ToolCall:
     except SluiceError as error:
         finish(context, call, tool, "failed", {"error": str(error), "status": error.status})
         raise
-    except Exception:
+    except BaseException:  # a panic in Rust is no Exception, and must not leave the call running for ever
         log.exception("tool %s failed in call %s", tool.name, call.id)
         finish(context, call, tool, "failed", {"error": "The tool failed unexpectedly.", "status": 500})
         raise

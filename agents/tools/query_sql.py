@@ -1,5 +1,6 @@
 """Ask the gold tables, by one read-only SELECT."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -23,6 +24,7 @@ def tool(context: ToolContext) -> Tool:
 
     def run(arguments: SqlArguments) -> Result:
         from classic_ml.lakehouse import Lakehouse, table_id
+        from classic_ml.lakehouse.sql import tables_of
 
         lakehouse = Lakehouse.of(context.settings)
         rows = lakehouse.sql(arguments.query)
@@ -32,11 +34,7 @@ def tool(context: ToolContext) -> Tool:
             "query": arguments.query,
             "columns": rows.columns,
             "rows": [[_as_json(cell) for cell in row] for row in rows.rows()],
-            "sources": [
-                table_id("gold", name, lakehouse.version("gold", name))
-                for name in _tables_of(arguments.query)
-                if lakehouse.table("gold", name).exists()
-            ],
+            "sources": [table_id("gold", name, lakehouse.version("gold", name)) for name in tables_of(arguments.query)],
         }
 
     return Tool(
@@ -47,13 +45,8 @@ def tool(context: ToolContext) -> Tool:
     )
 
 
-def _tables_of(query: str) -> list[str]:
-    """The names of all tables in a query that was valid."""
-    import sqlglot
-    from sqlglot import exp
-
-    return sorted({table.name for table in sqlglot.parse_one(query, read="duckdb").find_all(exp.Table)})
-
-
 def _as_json(cell: object) -> object:
+    """JSON knows neither NaN nor infinity, and what divides by zero gives them."""
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return str(cell)
     return cell if isinstance(cell, bool | int | float | str | None) else str(cell)

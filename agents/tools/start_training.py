@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from agents.tools.tool import Arguments, Result, Tool, ToolContext
 from sluice.errors import ProcessFailed
 from sluice.lifetime import die_with_parent
+
+if TYPE_CHECKING:
+    from classic_ml.monitoring import Alert
 
 RETRAIN = (sys.executable, "-m", "sluice", "ml", "retrain")
 
@@ -25,10 +28,13 @@ class TrainingArguments(Arguments):
 def tool(context: ToolContext) -> Tool:
     """The tool, for the caller of `context`."""
 
-    def run(arguments: TrainingArguments) -> Result:
+    def find(arguments: TrainingArguments) -> "Alert":
         from classic_ml.monitoring import find_alert
 
-        alert = find_alert(context.engine, arguments.alert)
+        return find_alert(context.engine, arguments.alert)
+
+    def run(arguments: TrainingArguments) -> Result:
+        alert = find(arguments)
         told = _retrain(alert.id)
         candidate = {"version": told["version"], "verdict": told["verdict"]}
         return {"alert": alert.id, **candidate, "sources": [f"alert:{alert.id}", f"gate:{told['gate']}"]}
@@ -38,6 +44,7 @@ def tool(context: ToolContext) -> Tool:
         "Retrain a model on the data that a monitoring alert is about. Waits for another person's approval.",
         TrainingArguments,
         run,
+        check=find,
         side_effect=True,
         # A run is found by what it is made from: for the same alert there is one, however often it is asked for.
         idempotent=True,

@@ -55,6 +55,7 @@ class Tool:
 
     Attributes:
         run: takes an instance of `parameters`; raises a `SluiceError` for whatever a caller can meet.
+        check: raises what can be known to be wrong with arguments before a person is asked to approve them.
         side_effect: it changes something beyond its own record.
         idempotent: running it again with the same arguments after it was cut off changes nothing further.
         approval: it runs only when another person than the caller has said yes.
@@ -64,6 +65,7 @@ class Tool:
     description: str
     parameters: type[Arguments]
     run: Callable[[Any], Result]
+    check: Callable[[Any], object] = lambda _: None
     side_effect: bool = False
     idempotent: bool = False
     approval: bool = False

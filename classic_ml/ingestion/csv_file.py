@@ -85,6 +85,9 @@ def _text_of(name: str, content: bytes) -> str:
 def _check_columns(name: str, header: Sequence[str], columns: Sequence[str]) -> None:
     missing = [column for column in columns if column not in header]
     extra = [column for column in header if column not in columns]
+    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
+        shown = "tabs" if other == "\t" else f"'{other}'"
+        raise InvalidRequest(f"{name} parts its cells by {shown}.", fix="Save it with commas between them.")
     if len(missing) == len(columns):
         raise InvalidRequest(
             f"{name} has none of the expected columns; it is no CSV file, or of something else.",

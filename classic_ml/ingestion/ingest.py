@@ -87,9 +87,13 @@ def ingest(
         key = (dataset.entity, "as_of", "known_at")
         silver = dataset.silver(gated.accepted)
         commits.append(lakehouse.merge("silver", name, silver, key=key, source=load, made_from=[bronze]))
-        latest = table_id("silver", name, lakehouse.version("silver", name))
-        gold = dataset.gold(silver)
-        commits.append(lakehouse.merge("gold", name, gold, key=key, source=load, made_from=[latest]))
+        # From silver as it is now: another file's correction may have come since, where this load was cut off.
+        version = lakehouse.version("silver", name)
+        kept_rows = lakehouse.read("silver", name, version).join(silver.select(key), on=key, how="semi")
+        made_from = [table_id("silver", name, version)]
+        commits.append(
+            lakehouse.merge("gold", name, dataset.gold(kept_rows), key=key, source=load, made_from=made_from)
+        )
     record_load(engine, lakehouse, file, at, commits)
     if refused:
         raise _too_many(file, gated, rejected_share)

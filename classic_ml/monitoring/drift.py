@@ -113,6 +113,7 @@ _Compared = tuple[str, float, float, tuple[str, ...], tuple[float, ...], tuple[f
 
 def _compare(name: str, reference: "pl.Series", current: "pl.Series") -> _Compared:
     """Test, p-value, stability index, bins, and the shares in them."""
+    reference, current = _without_nan(reference), _without_nan(current)
     numeric = reference.dtype.is_numeric() and reference.n_unique() > BINS
     if numeric:
         bins, counts = _count_ranges(reference, current)
@@ -122,6 +123,11 @@ def _compare(name: str, reference: "pl.Series", current: "pl.Series") -> _Compar
     shares = counts / counts.sum(axis=1, keepdims=True)
     base, head = (tuple(float(share) for share in row) for row in shares)
     return test, p_value, _stability_index(counts, shares), bins, base, head
+
+
+def _without_nan(series: "pl.Series") -> "pl.Series":
+    """What is no number is missing: compared, it would be neither less nor more than anything."""
+    return series.fill_nan(None) if series.dtype.is_float() else series
 
 
 def _count_ranges(reference: "pl.Series", current: "pl.Series") -> tuple[tuple[str, ...], NDArray[np.int64]]:

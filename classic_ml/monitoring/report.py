@@ -10,6 +10,8 @@ from typing import Any
 from classic_ml.monitoring.drift import DriftReport, FeatureDrift
 
 COLOURS = {"info": "#3a7d44", "warning": "#b7791f", "critical": "#c0392b"}
+MOST_PLOTTED, LONGEST_SHOWN = 40, 40
+"""Bins of one plot, and characters of a bin's name; JSON has them all."""
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -63,14 +65,28 @@ def _figure(feature: FeatureDrift) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2.6), layout="constrained")
-    axes = figure.add_subplot(ylabel="share of rows", title=feature.name)
-    places = range(len(feature.bins))
-    axes.bar([place - 0.2 for place in places], feature.reference, 0.4, label="before")
-    axes.bar([place + 0.2 for place in places], feature.current, 0.4, label="now")
-    axes.set_xticks(list(places), feature.bins, rotation=20, ha="right", fontsize=8)
+    axes = figure.add_subplot(ylabel="share of rows")
+    # Names and values are text, not formulas: two dollar signs would make matplotlib read what is between them as TeX.
+    axes.set_title(_short(feature.name), parse_math=False)
+    shown = _largest_changes(feature)
+    places = range(len(shown))
+    axes.bar([place - 0.2 for place in places], [feature.reference[one] for one in shown], 0.4, label="before")
+    axes.bar([place + 0.2 for place in places], [feature.current[one] for one in shown], 0.4, label="now")
+    labels = [_short(feature.bins[one]) for one in shown]
+    axes.set_xticks(list(places), labels, rotation=20, ha="right", fontsize=8, parse_math=False)
     axes.legend()
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=90)
     return (
         f'<img alt="{escape(feature.name)}" src="data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}">'
     )
+
+
+def _largest_changes(feature: FeatureDrift) -> list[int]:
+    """The places of the bins to plot, in their order: all, or where they are many, those that changed most."""
+    changes = [abs(now - before) for before, now in zip(feature.reference, feature.current, strict=True)]
+    return sorted(sorted(range(len(changes)), key=lambda place: -changes[place])[:MOST_PLOTTED])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

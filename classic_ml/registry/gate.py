@@ -25,7 +25,8 @@ BINS = 10
 def gate_model(home: Home, engine: Engine, model: str, version: str, settings: GateSettings) -> GateResult:
     """Judge a version on its training set, each row scored by a model that never saw its entity.
 
-    With a version in production: the interval of the difference of the two ROC AUCs, paired by row, against the margin.
+    With a version in production: the interval of the difference of the two ROC AUCs, paired by row, all rows of an entity
+    drawn together, against the margin.
     Without: the ROC AUC against the minimum. In both cases its scores must be calibrated. Repeated with nothing changed,
     the verdict that is there is returned.
 
@@ -84,7 +85,9 @@ def calibration_error(labels: NDArray[np.int64], scores: Scores) -> float:
 
 def _judge_alone(examples: Examples, scores: Scores, settings: GateSettings) -> tuple[Verdict, dict[str, Any]]:
     """Against the minimum: scores that are all alike have a ROC AUC of one half in every resample."""
-    above = bootstrap_difference(roc_auc, np.zeros(len(scores)), scores, examples.labels, CONFIDENCE)
+    above = bootstrap_difference(
+        roc_auc, np.zeros(len(scores)), scores, examples.labels, CONFIDENCE, groups=examples.entities
+    )
     low, high = above.low + 0.5, above.high + 0.5
     verdict = Verdict.INCONCLUSIVE
     if low >= settings.minimum_auc:
@@ -97,7 +100,7 @@ def _judge_alone(examples: Examples, scores: Scores, settings: GateSettings) -> 
 def _compare(
     examples: Examples, base_scores: Scores, scores: Scores, settings: GateSettings
 ) -> tuple[Verdict, dict[str, Any]]:
-    interval = bootstrap_difference(roc_auc, base_scores, scores, examples.labels, CONFIDENCE)
+    interval = bootstrap_difference(roc_auc, base_scores, scores, examples.labels, CONFIDENCE, groups=examples.entities)
     metric = {
         "base": roc_auc(examples.labels, base_scores),
         "head": roc_auc(examples.labels, scores),

@@ -1,5 +1,7 @@
 """A model's stage: the label `production` is the truth, MLflow's alias of that name follows it."""
 
+import logging
+
 from sqlalchemy import Engine
 
 from classic_ml.registry.store import has_store, open_store
@@ -7,6 +9,8 @@ from classic_ml.registry.versions import find_version
 from sluice.home import Home
 from sluice.promotion import Label, labelled, promote
 from sluice.settings import PromotionSettings
+
+log = logging.getLogger(__name__)
 
 PRODUCTION = "production"
 
@@ -29,7 +33,7 @@ def promote_model(
 
 def follow_label(home: Home, engine: Engine, model: str) -> None:
     """Bring MLflow's alias to where the label is; repeated, and after a kill between the two, it changes no more than
-    that.
+    that. A version that MLflow has lost stays in use, without an alias.
 
     Raises:
         StateUnavailable: the database cannot be used.
@@ -38,6 +42,14 @@ def follow_label(home: Home, engine: Engine, model: str) -> None:
     if label is None or not has_store(home):
         return
     client = open_store(home)
-    aliases = client.get_registered_model(model).aliases
-    if str(aliases.get(PRODUCTION)) != label.version:
-        client.set_registered_model_alias(model, PRODUCTION, label.version)
+    # `open_store` imports MLflow with the settings it needs, so this comes after it.
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = client.get_registered_model(model).aliases
+        if str(aliases.get(PRODUCTION)) != label.version:
+            client.set_registered_model_alias(model, PRODUCTION, label.version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        log.warning("MLflow has no version %s of model '%s' any more: its alias cannot follow.", label.version, model)

@@ -18,6 +18,7 @@ from sluice.promotion import Candidate
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 PARAMETERS = "sluice.parameters"
 """The tag of a run that holds them as JSON; MLflow's own parameters are text."""
@@ -65,11 +66,8 @@ class ModelVersion:
 def register(client: "MlflowClient", engine: Engine, home: Home, model: str, run_id: str) -> ModelVersion:
     """The version of a finished run: the one it has, or a new one."""
     run = client.get_run(run_id)
-    known = client.search_model_versions(f"run_id = '{run_id}'")
-    if not known:
-        if not any(found.name == model for found in client.search_registered_models(f"name = '{model}'")):
-            client.create_registered_model(model)
-        known = [client.create_model_version(model, f"{run.info.artifact_uri}/model", run_id)]
+    if not any(found.name == model for found in client.search_registered_models(f"name = '{model}'")):
+        client.create_registered_model(model)
     tags, folder = run.data.tags, artifacts_of(client, run_id)
     attributes = {
         "run": run_id,
@@ -81,8 +79,8 @@ def register(client: "MlflowClient", engine: Engine, home: Home, model: str, run
         "auc": run.data.metrics["roc_auc"],
         "parameters": json.loads(tags[PARAMETERS]),
     }
-    version = str(known[0].version)
     with Session(engine) as session:
+        version = _number(client, session, model, run)
         lineage.record(session, f"model:{model}@{version}", attributes, [("run", f"run:{run_id}")])
         session.commit()
     return _version(model, version, attributes)
@@ -115,6 +113,21 @@ def list_versions(engine: Engine, model: str) -> Sequence[ModelVersion]:
     numbered = [(node.id.removeprefix(prefix), node) for node in nodes]
     ours = sorted((int(version), node) for version, node in numbered if version.isdigit())
     return [_version(model, str(version), node.attributes) for version, node in ours]
+
+
+def _number(client: "MlflowClient", session: Session, model: str, run: "Run") -> str:
+    """The number of a run's version: the one it has, or a new one.
+
+    A store that was lost, or a model that was deleted there, counts from 1 again. What a number has once named it goes on
+    naming, in gates, approvals and labels, so such numbers are passed over.
+    """
+    run_id = run.info.run_id
+    known = iter(sorted(client.search_model_versions(f"run_id = '{run_id}'"), key=lambda found: int(found.version)))
+    while True:
+        found = next(known, None) or client.create_model_version(model, f"{run.info.artifact_uri}/model", run_id)
+        node = session.get(LineageNode, f"model:{model}@{found.version}")
+        if node is None or node.attributes["run"] == run_id:
+            return str(found.version)
 
 
 def _version(model: str, version: str, attributes: dict[str, Any]) -> ModelVersion:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sluice.errors import InvalidRequest
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -52,6 +54,21 @@ def as_examples(frame: "pl.DataFrame", entity: str, features: Sequence[str], lab
         labels=frame[label].cast(pl.Int64).to_numpy(),
         folds=np.array([fold_of(one) for one in entities], dtype=np.int8),
     )
+
+
+def require_both_labels(examples: Examples) -> None:
+    """Each fold needs rows of both labels, to be fitted without and to be scored.
+
+    Raises:
+        InvalidRequest: one has not.
+    """
+    parts = [examples.labels[examples.folds == fold] for fold in range(FOLDS)]
+    if any(len(np.unique(labels)) < 2 for labels in parts):
+        raise InvalidRequest(
+            f"{len(examples.labels):,} rows, {int(examples.labels.sum()):,} of them with label 1, are too few for "
+            f"{FOLDS} folds that have both labels.",
+            fix="Load more data: sluice ml ingest FILE",
+        )
 
 
 def as_values(rows: Iterable[Mapping[str, Any]], features: Sequence[str]) -> NDArray[np.object_]:

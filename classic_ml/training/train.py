@@ -14,7 +14,7 @@ from classic_ml.registry.store import artifacts_of, experiment_of, open_store
 from classic_ml.registry.versions import ModelVersion, register
 from classic_ml.settings import TrainingSettings
 from classic_ml.training.cross_fit import CrossFit, roc_auc
-from classic_ml.training.examples import Examples, as_examples
+from classic_ml.training.examples import Examples, as_examples, require_both_labels
 from classic_ml.training.network_training import train_network
 from classic_ml.training.pipeline import Parameters
 from classic_ml.training.run_log import COMMIT, begin_run, end_killed_runs, finished_run, key_of, log_run, read_trials
@@ -62,6 +62,7 @@ def train(
 
     Raises:
         Conflict: another process trains here, or the training set's file was changed.
+        InvalidRequest: it has too few rows of one label.
         StateUnavailable: the database cannot be used.
     """
     with exclusive(home, "training"):
@@ -97,6 +98,7 @@ def _run(
     try:
         rows = training_set.read()
         examples = as_examples(rows, training_set.entity, training_set.features, training_set.label)
+        require_both_labels(examples)
         progress("Starting Ray")
         with ray_session(home, "training", cpus=settings.cpus):
             fitted, trials = (

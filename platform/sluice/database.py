@@ -26,7 +26,7 @@ from sqlalchemy import (
     make_url,
 )
 
-from sluice.errors import ConfigurationError, StateUnavailable
+from sluice.errors import ConfigurationError, InvalidRequest, SluiceError, StateUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x51_01_CE
@@ -67,6 +67,7 @@ def connect(url: str) -> Engine:
     Raises:
         ConfigurationError: the URL is of no database that Sluice can use.
         StateUnavailable: here and from every later use of the engine, when the database cannot be used.
+        InvalidRequest: from a later use, of a text that PostgreSQL cannot hold, because it has a NUL.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
@@ -151,8 +152,9 @@ def _refuse_unknown_revision(connection: Connection, config: Config) -> None:
             )
 
 
-def _explain(context: ExceptionContext) -> StateUnavailable | None:
-    """What takes the place of the driver's error; nothing where it is no sign of an unusable database."""
+def _explain(context: ExceptionContext) -> SluiceError | None:
+    """What takes the place of the driver's error; nothing where it is a sign neither of an unusable database nor of
+    text that it cannot hold."""
     error = context.sqlalchemy_exception
     if context.is_pre_ping or context.engine is None or error is None:
         return None
@@ -161,6 +163,8 @@ def _explain(context: ExceptionContext) -> StateUnavailable | None:
         return StateUnavailable(
             f"The database {_shown(context.engine.url)} has not been set up.", fix="Run 'sluice up'."
         )
+    if isinstance(error, exc.DataError) and "NUL (0x00)" in reason:
+        return InvalidRequest("A text holds the character NUL, which the database cannot keep.", fix="Leave it out.")
     # A plain DatabaseError is SQLite's word for a file that is no database, or a damaged one.
     unusable = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError)
     return _unavailable(context.engine.url, reason) if unusable or type(error) is exc.DatabaseError else None

@@ -74,6 +74,12 @@ def test_mistakes_with_tools(services: RunningServices) -> None:
     assert (listed.status_code, listed.json()["error"]["param"]) == (400, "arguments")
     bad_id = services.post("/v1/tools/predict_churn", {"arguments": {"customer": "x"}, "id": "a b"})
     assert (bad_id.status_code, bad_id.json()["error"]["param"]) == (400, "id")
+    no_alert = services.post("/v1/tools/start_training", {"arguments": {"alert": "alert-nothing"}})
+    assert (no_alert.status_code, message_of(no_alert)) == (
+        404,
+        "There is no alert alert-nothing. Run: sluice ml drift",
+    )
+    assert services.get("/v1/tools/calls").json() == {"data": []}
     pending = services.post("/v1/tools/calls/call-nothing/approve", {})
     assert (pending.status_code, message_of(pending)) == (
         404,
@@ -227,6 +233,19 @@ def test_no_key_is_written_to_a_checkpoint(services: RunningServices, settings: 
     written = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"how are you" in written
     assert services.ada.encode() not in written
+
+
+def test_agents_read_text_only(services: RunningServices) -> None:
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+    refused = services.post("/v1/chat/completions", {"model": "agent/analyst", "messages": [picture]})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages")
+    assert message_of(refused) == "Agents read text only, not 'image_url'. Leave it out."
+
+
+def test_mcp_has_no_sessions_to_listen_to_or_to_end(services: RunningServices) -> None:
+    headers = {"authorization": f"Bearer {services.ada}", "accept": "application/json, text/event-stream"}
+    for method in ("GET", "DELETE"):
+        assert services.http.request(method, "/mcp", headers=headers).status_code == 405
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

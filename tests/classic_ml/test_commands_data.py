@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from classic_ml.commands import ml
-from sluice.errors import NotFound
+from classic_ml.exclusive import exclusive
+from sluice.errors import Conflict, NotFound
+from sluice.home import Home
 from tests.classic_ml.conftest import customer
 
 Write = Callable[..., Path]
@@ -69,3 +71,13 @@ def test_the_commands_load_nothing_heavy() -> None:
         "import sys, classic_ml.commands; print(*[m for m in ('polars', 'deltalake', 'pydantic') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_two_loads_come_one_after_the_other(write: Write, tmp_path: Path) -> None:
+    path = str(write("a.csv", [customer(1)]))
+    with (
+        exclusive(Home(tmp_path / "home"), "ingest"),
+        pytest.raises(Conflict, match=r"Another process holds 'ingest' .* Wait until it has ended"),
+    ):
+        run("ingest", path)
+    assert "1 of 1 rows" in run("ingest", path)

@@ -171,6 +171,23 @@ def test_a_bootstrapped_difference_covers_the_truth():
     assert covered >= 52  # 57 of 60 expected; fewer than 52 once in a hundred times
 
 
+def test_rows_about_the_same_are_drawn_together():
+    """Three copies of each row say no more than one."""
+    chance = np.random.default_rng(0)
+    labels = chance.integers(0, 2, 400)
+    base, head = (labels + chance.normal(size=400) for _ in range(2))
+    names = [f"c{number}" for number in range(400)]
+
+    def width(months: int, groups: list[str] | None) -> float:
+        before, after, truth = np.tile(base, months), np.tile(head, months), np.tile(labels, months)
+        interval = bootstrap_difference(roc_auc_score, before, after, truth, resamples=200, groups=groups)
+        return interval.high - interval.low
+
+    assert width(1, sorted(names)) == pytest.approx(width(1, None), rel=0.15)
+    assert width(3, names * 3) == pytest.approx(width(1, names))
+    assert width(3, None) < 0.7 * width(1, None)
+
+
 def test_rows_of_one_label_are_refused():
     with pytest.raises(InvalidRequest, match="one label"):
         bootstrap_difference(roc_auc_score, [0.1, 0.2], [0.1, 0.2], [1, 1])

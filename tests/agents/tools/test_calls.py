@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from agents.tools import Tool, ToolCall, ToolContext, call_tool, decide, registry, waiting_calls
 from agents.tools import calls as calls_module
@@ -102,6 +104,29 @@ def test_a_failed_read_can_be_tried_again_under_its_id(
         call_tool(context_of(), "predict_churn", {"customer": "7590-VHVEG"}, "again")
     assert kept(context_of(), "again").result == {"error": "Loading.", "status": 503}
     assert call_tool(context_of(), "predict_churn", {"customer": "7590-VHVEG"}, "again").state == "done"
+
+
+@pytest.mark.parametrize("call_id", ["", "a b", "a/b", "x" * 101, "\ud800", "a\n"])
+def test_an_impossible_id_leaves_no_call(context_of: ContextOf, call_id: str) -> None:
+    with pytest.raises(InvalidRequest, match="A call's id has 1 to 100 letters"):
+        call_tool(context_of(), "drift_report", {}, call_id)
+    with Session(context_of().engine) as session:
+        assert session.exec(select(ToolCall)).all() == []
+
+
+def test_a_tool_that_panics_leaves_no_running_call(context_of: ContextOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(_: Any) -> dict[str, Any]:
+        raise pl.exceptions.PanicException  # what Rust libraries raise is no Exception
+
+    def panicking(context: ToolContext) -> dict[str, Tool]:
+        return {"drift_report": replace(registry(context)["drift_report"], run=panic)}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(calls_module, "registry", panicking)
+        with pytest.raises(pl.exceptions.PanicException):
+            call_tool(context_of(), "drift_report", {}, "panics")
+    assert kept(context_of(), "panics").state == "failed"
+    assert call_tool(context_of(), "drift_report", {}, "panics").state == "done"
 
 
 def test_training_waits_until_another_person_says_yes(context_of: ContextOf, training: Path) -> None:

@@ -12,7 +12,7 @@ from classic_ml.features import materialize, online_features
 from classic_ml.features.online import OnlineFeature
 from classic_ml.ingestion import Ingested, ingest
 from classic_ml.lakehouse import Lakehouse
-from sluice.errors import NotFound
+from sluice.errors import InvalidRequest, NotFound
 from sluice.home import Home
 from tests.classic_ml.conftest import FEBRUARY, JANUARY, MARCH, customer
 
@@ -54,6 +54,12 @@ def test_what_is_newer_online_stays(
     assert materialize(engine, older, CUSTOMER) == 0
     assert online_features(engine, CUSTOMER, "0001-TESTS").at == FEBRUARY
     assert online_features(engine, CUSTOMER, "0002-TESTS").at == FEBRUARY
+
+
+def test_a_name_that_no_customer_can_have_is_refused(engine: Engine) -> None:
+    """SQLite looks for it, PostgreSQL's texts cannot hold it."""
+    with pytest.raises((NotFound, InvalidRequest), match=r"knows no customer_id|holds the character NUL"):
+        online_features(engine, CUSTOMER, "a\0b")
 
 
 def test_an_unknown_customer_is_named(engine: Engine) -> None:

@@ -43,6 +43,8 @@ def test_lines_too_short_or_too_long_are_kept_with_their_number_of_cells(tmp_pat
     ("content", "message"),
     [
         (b"", "file.csv is empty"),
+        (b"id;plan;pay\nx;a;1\n", "file.csv parts its cells by ';'. Save it with commas"),
+        (b"id\tplan\tpay\nx\ta\t1\n", "file.csv parts its cells by tabs. Save it with commas"),
         (b" \n ", "file.csv is empty"),
         (b"id,plan,pay\n", "no rows"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "no CSV file"),

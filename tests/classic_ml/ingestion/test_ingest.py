@@ -171,3 +171,17 @@ def test_a_load_that_was_killed_goes_on(
     assert counts(lakehouse) == {"bronze": 12, "quarantine": 2, "silver": 10, "gold": 10}
     assert again.tables == tuple(f"table:{layer}.churn@1" for layer in LAYERS)
     assert lineage.trace(engine, "table:gold.churn@1").sources
+
+
+def test_a_load_that_goes_on_does_not_undo_a_correction(
+    write: Write, load: Load, lakehouse: Lakehouse, home: Home, database_url: str
+) -> None:
+    path = mixed(write)
+    silver = "3"  # the commits of bronze, quarantine and silver were made
+    command = [sys.executable, "-c", KILLED, str(path), str(home.root), database_url, silver]
+    assert subprocess.run(command, check=False).returncode == -9
+    load(write("correction.csv", [customer(1, tenure="12")]), JANUARY)
+    load(path, JANUARY)
+    tables = [lakehouse.read(layer, "churn").sort("customer_id")["tenure"].to_list() for layer in ("silver", "gold")]
+    assert tables[0] == tables[1]
+    assert tables[1][1] == 12

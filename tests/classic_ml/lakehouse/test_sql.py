@@ -5,15 +5,17 @@ import duckdb
 import polars as pl
 import pytest
 
-from classic_ml.lakehouse.sql import _configuration, query_gold
+from classic_ml.lakehouse.sql import query_gold, tables_of
+from classic_ml.lakehouse.sql_process import configuration
 from classic_ml.settings import SqlSettings
 from sluice.errors import InvalidRequest
 
 CHURN = pl.DataFrame({"id": ["a", "b", "c"], "months": [1, 2, 3]})
+MANY = pl.DataFrame({"id": ["x" * 10] * 20})
 
 
 def query(text: str, **limits: float) -> pl.DataFrame:
-    return query_gold(text, {"churn": CHURN}.get, SqlSettings.model_validate(limits))
+    return query_gold(text, {"churn": CHURN, "many": MANY}.get, SqlSettings.model_validate(limits))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,13 @@ def test_an_empty_result_keeps_its_columns() -> None:
         ("SELECT (SELECT max(x) FROM silver.churn)", "silver.churn"),
         ("SELECT * FROM CHURN_OF_OTHERS", "no gold table 'churn_of_others'"),
         ("SELECT age FROM churn", '"age" not found'),
-        ("SELECT repeat('x', 2000000000)", "repeat"),
+        ("SELECT * FROM " + "(SELECT * FROM " * 500 + "churn" + ")" * 500, "nested too deeply"),
+        ("SELECT DATE 'infinity'", "CAST them to VARCHAR"),
+        ("SELECT INTERVAL 1 DAY", "CAST them to VARCHAR"),
+        (
+            "SELECT string_agg(a.id || b.id || c.id || d.id) FROM " + ", ".join(f"many {x}" for x in "abcd"),
+            "gives more than 4 MiB",
+        ),
         ("SELECT a.id, b.id FROM churn a, churn b", "one name"),
     ],
 )
@@ -70,7 +78,7 @@ def test_anything_else_is_refused_and_says_why(text: str, why: str) -> None:
 def test_duckdb_itself_reaches_no_file(tmp_path: Path) -> None:
     """The second wall, where the first is passed."""
     (tmp_path / "secret.csv").write_text("a\n1\n")
-    connection = duckdb.connect(":memory:", config=_configuration(SqlSettings()))
+    connection = duckdb.connect(":memory:", config=configuration(SqlSettings().memory_mib))
     with connection, pytest.raises(duckdb.PermissionException):
         connection.execute(f"SELECT * FROM read_csv('{tmp_path / 'secret.csv'}')")
 
@@ -86,3 +94,17 @@ def test_limits_of_rows_time_and_memory_hold() -> None:
     assert time.monotonic() - began < 5
     with pytest.raises(InvalidRequest, match="more than 20 MiB"):
         query(f"SELECT DISTINCT c0.id || random() AS x FROM {many} ORDER BY 1", memory_mib=20, seconds=60)
+
+
+def test_within_one_value_the_limits_hold_too() -> None:
+    """DuckDB itself would take gigabytes, or half a minute."""
+    digits = "replace(" * 9 + "'aaaaaaaaaa'" + ", 'a', 'aaaaaaaaaa')" * 9
+    for text in (f"SELECT length({digits})", "SELECT length(repeat('x', 2000000000))", "SELECT len(range(1000000000))"):
+        with pytest.raises(InvalidRequest, match="took more than 64 MiB"):
+            query(text, memory_mib=64, seconds=60)
+    with pytest.raises(InvalidRequest, match="took more than 1 s"):
+        query("SELECT count(*) FROM " + ", ".join(f"churn c{number}" for number in range(700)), seconds=1)
+
+
+def test_the_tables_of_a_query_are_gold_tables() -> None:
+    assert tables_of("WITH x AS (SELECT * FROM Churn) SELECT * FROM x, gold.other") == ["churn", "other"]

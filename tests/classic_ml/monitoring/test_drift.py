@@ -60,6 +60,13 @@ def test_a_category_that_was_never_seen_counts() -> None:
     assert report.features[0].current == (0, 0, 1)
 
 
+def test_what_is_no_number_is_missing() -> None:
+    before, now = (frame(1_000, seed, missing=share) for seed, share in ((1, 0), (2, 0.4)))
+    as_nan = now.with_columns(pl.col("number").fill_null(float("nan")))
+    assert check_drift(before, as_nan, ["number"], SETTINGS) == check_drift(before, now, ["number"], SETTINGS)
+    assert severities(before, as_nan)["number"] == "critical"
+
+
 def test_more_features_do_not_raise_more_false_alarms() -> None:
     chance = np.random.default_rng(0)
     before, now = (pl.DataFrame({f"f{place}": chance.normal(size=300) for place in range(200)}) for _ in range(2))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from classic_ml.registry import follow_label, gate_model, promote_model
+from classic_ml.registry import find_version, follow_label, gate_model, promote_model
 from classic_ml.registry.store import open_store
 from classic_ml.settings import GateSettings
 from sluice.errors import GateRefused, NotAllowed, NotFound
@@ -50,6 +50,16 @@ def test_the_alias_follows_a_label_that_moved_without_it(trained: Trained) -> No
     open_store(trained.home).set_registered_model_alias("churn", "production", "2")
     follow_label(trained.home, trained.engine, "churn")
     assert alias(trained) == GOOD
+
+
+def test_what_mlflow_has_lost_stays_in_production(trained: Trained) -> None:
+    gate_model(trained.home, trained.engine, "churn", GOOD, GATE)
+    approve(trained.engine, CANDIDATE, by="bea")
+    open_store(trained.home).delete_model_version("churn", GOOD)
+    promote(trained)
+    open_store(trained.home).delete_registered_model("churn")
+    follow_label(trained.home, trained.engine, "churn")
+    assert find_version(trained.engine, "churn", GOOD).load(trained.home) is not None
 
 
 def test_a_version_that_is_not_there(trained: Trained) -> None:

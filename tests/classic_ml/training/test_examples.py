@@ -1,8 +1,10 @@
 """Training sets as learners take them."""
 
 import polars as pl
+import pytest
 
-from classic_ml.training.examples import FOLDS, as_examples, as_values, fold_of
+from classic_ml.training.examples import FOLDS, as_examples, as_values, fold_of, require_both_labels
+from sluice.errors import InvalidRequest
 
 
 def test_numbers_and_texts_are_told_apart_and_missing_values_stay_missing() -> None:
@@ -23,6 +25,13 @@ def test_an_entity_is_in_the_same_fold_wherever_it_stands() -> None:
     assert folds.tolist() == backwards[::-1].tolist()
     assert min(folds.tolist().count(fold) for fold in range(FOLDS)) > 70
     assert fold_of("7590-VHVEG") == folds_of_another_process("7590-VHVEG")
+
+
+@pytest.mark.parametrize("labels", [[0] * 500, [1] * 500, [1, 0, 0, 0, 0], [1] * 2 + [0] * 498])
+def test_folds_need_rows_of_both_labels(labels: list[int]) -> None:
+    frame = pl.DataFrame({"id": [f"{number:04d}" for number in range(len(labels))], "x": labels, "y": labels})
+    with pytest.raises(InvalidRequest, match=r"too few for 5 folds .* Load more data: sluice ml ingest FILE"):
+        require_both_labels(as_examples(frame, "id", ["x"], "y"))
 
 
 def folds_of_another_process(entity: str) -> int:
