@@ -48,6 +48,7 @@ def test_a_client_that_leaves_a_stream_frees_the_engine(platform: RunningPlatfor
     with client.chat.completions.create(**request(stream=True, **ENDLESS)) as stream:
         for _ in range(5):
             next(stream)
+        wait_until(lambda: running(platform) == 1)
     wait_until(lambda: running(platform) == 0)
     assert 5 <= written(platform) - before < 1500
 
