@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
@@ -39,14 +40,16 @@ class _Entry:
 class PromptCache:
     """The prompts of one process. Use it from one event loop."""
 
-    def __init__(self, engine: Engine, stale_seconds: float) -> None:
+    def __init__(self, engine: Engine, stale_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Start with nothing in memory.
 
         Args:
             stale_seconds: how long a label goes on with the database lost.
+            clock: seconds that never go back.
         """
         self._engine = engine
         self._stale_seconds = stale_seconds
+        self._clock = clock
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._lookups: dict[Key, asyncio.Future[_Entry]] = {}
         self._retry_at: float | None = None
@@ -68,7 +71,7 @@ class PromptCache:
         entry = self._entries.get(key)
         if entry is None:
             entry = await self._look_up(key, None)
-        elif entry.fresh_until <= time.monotonic():
+        elif entry.fresh_until <= self._clock():
             entry = await self._look_up(key, entry)
         else:
             self._entries.move_to_end(key)
@@ -78,9 +81,9 @@ class PromptCache:
 
     async def _look_up(self, key: Key, known: _Entry | None) -> _Entry:
         """One look-up for all who want the same at one time; what is known, while the database is lost."""
-        usable = known is not None and time.monotonic() - known.asked < self._stale_seconds
+        usable = known is not None and self._clock() - known.asked < self._stale_seconds
         lost = self._retry_at is not None
-        if self._retry_at is None or time.monotonic() >= self._retry_at:
+        if self._retry_at is None or self._clock() >= self._retry_at:
             lookup = self._lookups.get(key) or self._begin(key, known)
             if not (lost and usable):
                 await asyncio.wait((lookup,), timeout=WAIT_SECONDS)
@@ -119,11 +122,11 @@ class PromptCache:
     def _note_lost(self, why: object) -> None:
         if self._retry_at is None:
             log.warning("Labels of prompts go on unrefreshed for %g s: %s", self._stale_seconds, why)
-        self._retry_at = time.monotonic() + FRESH_SECONDS
+        self._retry_at = self._clock() + FRESH_SECONDS
 
     def _ask(self, key: Key, known: _Entry | None) -> _Entry:
         """In the thread. A version that is in memory already is not parsed again."""
-        asked = time.monotonic()
+        asked = self._clock()
         found: Prompt | SluiceError
         try:
             row = find_row(self._engine, *key)

@@ -1,9 +1,11 @@
 """Fixtures that several parts share."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import Engine
@@ -13,6 +15,16 @@ from sluice.settings import Settings
 from tests.doubles.scripted_upstream import ScriptedUpstream
 
 pytest_plugins = ["tests.guard.fixtures", "tests.servers.minilm"]
+
+# No test fails for being slow. Examples are new ones each time at a developer's desk, always the same in CI, where a
+# rare one must not stop somebody else's change.
+hypothesis.settings.register_profile(
+    "sluice",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+hypothesis.settings.load_profile("sluice")
 
 POSTGRES = "postgresql://postgres@127.0.0.1:5432"
 
@@ -31,7 +43,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path / 'state' / 'sluice.db'}"
         return
     try:
-        server = psycopg.connect(f"{POSTGRES}/postgres", connect_timeout=2, autocommit=True)
+        server = psycopg.connect(f"{POSTGRES}/postgres", connect_timeout=30, autocommit=True)
     except psycopg.OperationalError as error:
         pytest.skip(f"PostgreSQL does not answer on loopback: {error}")
     name = f"sluice_test_{secrets.token_hex(6)}"

@@ -25,11 +25,11 @@ class RunningServices:
         self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(create_services(settings), log_config=None))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
-        self.http = httpx.Client(base_url=self.origin, trust_env=False, timeout=30)
+        self.http = httpx.Client(base_url=self.origin, trust_env=False, timeout=120)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self._server.started:
             assert time.monotonic() < deadline
             assert self._thread.is_alive()
@@ -39,7 +39,7 @@ class RunningServices:
     def __exit__(self, *_: object) -> None:
         self.http.close()
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         self.engine.dispose()
 

@@ -1,6 +1,7 @@
 """How the scripted upstream answers one request, and the bytes that this comes to."""
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -30,6 +31,8 @@ class Behaviour:
     """Seconds before the first byte."""
     chunk_delay: float = 0
     """Seconds before each event, or before the body of a plain answer."""
+    go_on: threading.Event | None = None
+    """What follows the head and the first event, or the body of a plain answer, waits until the test sets this."""
     framing: Literal["length", "chunked", "close"] | None = None
     """How the body's end is marked; default: chunked for a stream, else length. `close`: by the connection's end."""
     content_length: int | None = None
@@ -49,10 +52,6 @@ class Behaviour:
     """Close after the answer and say so with `connection: close`."""
     close_idle: float | None = None
     """Close so many seconds after the answer without having said so."""
-    trailing: bytes = b""
-    """Bytes that nobody asked for, after the answer..."""
-    trailing_delay: float = 0
-    """...and after so many seconds."""
     early: bool = False
     """Answer when the request's head is there, without waiting for its body."""
 
@@ -116,8 +115,6 @@ def segments(request: RecordedRequest, behaviour: Behaviour) -> Iterator[tuple[f
     if request.method != "HEAD" and status not in (204, 304):
         for part in body:
             yield (0 if part == b"0\r\n\r\n" else behaviour.chunk_delay), part
-    if behaviour.trailing:
-        yield behaviour.trailing_delay, behaviour.trailing
 
 
 def _content(request: RecordedRequest, behaviour: Behaviour) -> tuple[str, int, Iterator[bytes] | list[bytes]]:

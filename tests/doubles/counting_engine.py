@@ -51,7 +51,7 @@ class CountingEngine:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(60)
 
     async def _tokenize(self, request: Request) -> Response:
         return JSONResponse({"count": self._prompt(await request.json()), "max_model_len": self.context})

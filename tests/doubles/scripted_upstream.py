@@ -75,24 +75,39 @@ class ScriptedUpstream:
         """Close every open connection now, as a restarting server does."""
         self._call(self._drop())
 
+    def send_unasked(self, data: bytes) -> None:
+        """Write to every open connection now, though nobody asked."""
+        self._call(self._send(data))
+
     def stop_listening(self) -> None:
         """From now on connections are refused; open ones live on."""
         self._loop.call_soon_threadsafe(self._server.close)
         self._call(asyncio.sleep(0))
 
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 3) -> None:
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> None:
         """Block until `condition()` is true; AssertionError after `seconds`. In a coroutine use `until`."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds} s; requests: {self.requests}"
             time.sleep(0.002)
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 3) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = 60) -> None:
         """The same without blocking the event loop."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds} s; requests: {self.requests}"
             await asyncio.sleep(0.002)
+
+    def wait_until_stuck(self) -> None:
+        """Block until nothing more can be written, since nobody reads it."""
+        before = 0
+        while not before or before != self.answer_bytes:
+            before = self.answer_bytes
+            time.sleep(0.3)
+
+    @property
+    def answer_bytes(self) -> int:
+        return sum(request.answer_bytes for request in self.requests)
 
     def behaviour_for(self, request: RecordedRequest) -> Behaviour:
         """The request's own script, else the next queued one that fits its path, else the default."""
@@ -108,12 +123,16 @@ class ScriptedUpstream:
         return self.default
 
     def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(5)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def _listen(self) -> asyncio.Server:
         return await self._loop.create_server(
             lambda: _Connection(self), "127.0.0.1", self.port, ssl=self.tls, backlog=1024
         )
+
+    async def _send(self, data: bytes) -> None:
+        for transport in self._transports:
+            transport.write(data)
 
     async def _drop(self) -> None:
         for transport in list(self._transports):
@@ -212,7 +231,10 @@ class _Connection(asyncio.Protocol):
         total = sum(len(data) for _, data in parts)
         stops = {None: None, "in_head": head // 2, "after_head": head, "in_body": head + (total - head) // 2}
         stop_at = behaviour.stop_at if isinstance(behaviour.stop_at, int) else stops[behaviour.stop_at]
-        for delay, data in parts:
+        for number, (delay, data) in enumerate(parts):
+            if number > 1 and behaviour.go_on is not None:
+                while not behaviour.go_on.is_set():
+                    await asyncio.sleep(0.005)
             if stop_at is not None and request.answer_bytes >= stop_at:
                 break
             if delay:

@@ -35,7 +35,7 @@ class TcpProxy:
         self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(5)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _close_all(self) -> None:
         for writer in list(self._writers):

@@ -1,6 +1,5 @@
 """A gateway before the real vllm-router before two scripted replicas."""
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from sluice.settings import ModelSettings, Source, ports_of
 from tests.doubles.scripted_upstream import Behaviour, RecordedRequest, ScriptedUpstream
 from tests.end_to_end.running_platform import engine_python, wait_until
 from tests.gateway.running_gateway import RunningGateway
+from tests.ports import free_ports
 
 CHAT = "/v1/chat/completions"
 
@@ -67,7 +67,7 @@ class Chain:
 @contextmanager
 def running_router(folder: Path) -> Iterator[Router]:
     """The router as the supervisor starts it, once it is live."""
-    model = ModelSettings(source=Source(path=folder), port=_four_free_ports(), replicas=2)
+    model = ModelSettings(source=Source(path=folder), port=free_ports(4), replicas=2)
     _, *replica_ports, _ = ports_of(model)
     command = router_command(model, engine_python())
     if not Path(command[0]).exists():
@@ -77,7 +77,7 @@ def running_router(folder: Path) -> Iterator[Router]:
     def is_live() -> bool:
         assert process.poll() is None, log.read_text()
         with suppress(httpx.TransportError):
-            return httpx.get(f"http://127.0.0.1:{model.port}{HEALTH}", trust_env=False).is_success
+            return httpx.get(f"http://127.0.0.1:{model.port}{HEALTH}", trust_env=False, timeout=60).is_success
         return False
 
     with ExitStack() as stack:
@@ -85,7 +85,7 @@ def running_router(folder: Path) -> Iterator[Router]:
         output = stack.enter_context(log.open("wb"))
         process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=output))
         stack.callback(process.kill)
-        wait_until(is_live, 60)
+        wait_until(is_live, 300)
         yield Router(f"http://127.0.0.1:{model.port}/v1", (first, second))
 
 
@@ -96,13 +96,3 @@ def chain_over(router: Router, home: Path) -> Iterator[Chain]:
         replica.forget()
     with RunningGateway(home, router.url) as gateway, gateway.client as client:
         yield Chain(gateway, router, client)
-
-
-def _four_free_ports() -> int:
-    """The first of four ports in a row, as a model with two replicas takes them."""
-    while True:
-        with ExitStack() as held, suppress(OSError, OverflowError):
-            first: int = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            for port in range(first + 1, first + 4):
-                held.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from sqlmodel import Session, select
 
 from gateway.usage.record import UsageRow
 from sluice.database import connect
+from tests.ports import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 CHAT_MODEL = "smollm2"
@@ -33,15 +33,6 @@ def engine_python() -> Path:
     ).absolute()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on now."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
 class RunningPlatform:
     """A deployment with its own home folder, settings and ports.
 
@@ -53,7 +44,10 @@ class RunningPlatform:
         self.home = home
         self._configs = home / "configs"
         self.up_output = ""
-        self.gateway_port, self.chat_port, self.embedding_port, *self._service_ports = free_ports(3 + len(SERVICES))
+        first = free_ports(3 + len(SERVICES))
+        self.gateway_port, self.chat_port, self.embedding_port, *self._service_ports = range(
+            first, first + 3 + len(SERVICES)
+        )
         self.origin = f"http://127.0.0.1:{self.gateway_port}"
         self.base_url = f"{self.origin}/v1"
         self.engine_url = f"http://127.0.0.1:{self.chat_port}"
@@ -77,14 +71,14 @@ class RunningPlatform:
 
     def down(self) -> None:
         """Stop it; fails if any process of it outlives the command."""
-        self.sluice("down", timeout=120)
+        self.sluice("down", timeout=300)
         left = self.processes()
         for process in left:
             process.kill()
         assert not left, f"`sluice down` left {left}"
 
     def sluice(
-        self, *arguments: str, timeout: float = 60, exit_code: int = 0, environment: dict[str, str] | None = None
+        self, *arguments: str, timeout: float = 300, exit_code: int = 0, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of `sluice` to its end and check its exit code."""
         command = [sys.executable, "-m", "sluice", *arguments]
@@ -106,7 +100,7 @@ class RunningPlatform:
         """What a script prints, run as a user's shell would run it from the checkout."""
         command = ["bash", "-eu", "-o", "pipefail", "-c", script]
         environment = self.environment() | {"PYTHON": sys.executable}
-        done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -160,7 +154,7 @@ class RunningPlatform:
             (self._configs / f"{section}.yaml").write_text(yaml.safe_dump({section: values}))
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"

@@ -1,6 +1,7 @@
 """Several clients, clients that leave, and what is recorded of them."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import openai
@@ -24,25 +25,40 @@ async def test_concurrent_requests_get_each_its_own_answer(async_client: openai.
     assert await asyncio.gather(*map(answer, range(8))) == [f"answer {number}" for number in range(8)]
 
 
+ENDLESS: dict[str, Any] = {"max_tokens": 1500, "extra_body": {"ignore_eos": True}}
+
+
+def metric(platform: RunningPlatform, name: str) -> float:
+    metrics = httpx.get(f"{platform.engine_url}/metrics", trust_env=False, timeout=60).text
+    return float(next(line.split()[-1] for line in metrics.splitlines() if line.startswith(f"vllm:{name}{{")))
+
+
 def running(platform: RunningPlatform) -> float:
     """How many requests the engine works on."""
-    metrics = httpx.get(f"{platform.engine_url}/metrics", trust_env=False).text
-    return float(next(line.split()[-1] for line in metrics.splitlines() if "num_requests_running{" in line))
+    return metric(platform, "num_requests_running")
+
+
+def written(platform: RunningPlatform) -> float:
+    """How many tokens the engine has written."""
+    return metric(platform, "generation_tokens_total")
 
 
 def test_a_client_that_leaves_a_stream_frees_the_engine(platform: RunningPlatform, client: openai.OpenAI) -> None:
-    endless = request(max_tokens=1500, stream=True, extra_body={"ignore_eos": True})
-    with client.chat.completions.create(**endless) as stream:
+    before = written(platform)
+    with client.chat.completions.create(**request(stream=True, **ENDLESS)) as stream:
         for _ in range(5):
             next(stream)
-        wait_until(lambda: running(platform) == 1, 2)
-    wait_until(lambda: running(platform) == 0, 2)
+        wait_until(lambda: running(platform) == 1)
+    wait_until(lambda: running(platform) == 0)
+    assert 5 <= written(platform) - before < 1500
 
 
 def test_a_client_that_gives_up_waiting_frees_the_engine(platform: RunningPlatform, client: openai.OpenAI) -> None:
+    before = written(platform)
     with pytest.raises(openai.APITimeoutError):
-        ask(client, max_tokens=1500, extra_body={"ignore_eos": True}, timeout=1)
-    wait_until(lambda: running(platform) == 0, 2)
+        ask(client, timeout=1, **ENDLESS)
+    wait_until(lambda: running(platform) == 0)
+    assert written(platform) - before < 1500
 
 
 def test_usage_records_are_what_the_client_saw(platform: RunningPlatform) -> None:

@@ -97,12 +97,14 @@ def test_a_case_that_does_not_fit_the_subject_is_named(tmp_path: Path):
 
 def test_no_more_cases_are_in_progress_than_allowed(tmp_path: Path):
     running, most, lock = 0, 0, threading.Lock()
+    three = threading.Barrier(3)
 
     def subject(case: Case) -> Answer:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
+        three.wait(60)  # so many are in progress, and a fourth has time to begin
         time.sleep(0.005)
         with lock:
             running -= 1

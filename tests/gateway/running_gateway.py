@@ -46,7 +46,7 @@ class RunningGateway:
         migrate(self.settings.database_url)
         self.engine = connect(self.settings.database_url)
         self.key = create_key(self.engine, owner="tester")[1]
-        self._http = httpx.Client(trust_env=False, verify=False)
+        self._http = httpx.Client(trust_env=False, verify=False, timeout=300)
 
     def __enter__(self) -> Self:
         self.application = create_app(self.settings)
@@ -62,7 +62,7 @@ class RunningGateway:
     def __exit__(self, *_: object) -> None:
         self._http.close()
         self.stop()
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         self.engine.dispose()
 
@@ -88,7 +88,7 @@ class RunningGateway:
 
     def connect(self) -> socket.socket:
         """A raw connection, for requests that no client would send."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def head(self, length: int, *, path: str = "/v1/chat/completions") -> bytes:
         """The head of a raw POST."""
@@ -108,7 +108,7 @@ class RunningGateway:
         assert len(found) == count
         return found
 
-    def wait(self, condition: Any, seconds: float = 10) -> None:
+    def wait(self, condition: Any, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline

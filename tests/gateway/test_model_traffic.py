@@ -1,6 +1,7 @@
 """The request path from socket to usage record, through a real server and a scripted upstream."""
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,12 @@ def test_a_stream_says_what_a_plain_answer_says(
 
 
 def test_events_reach_the_client_as_they_come(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:
-    scripted_upstream.next(Behaviour(content=("a", "b"), chunk_delay=0.3))
-    started = time.monotonic()
-    arrived = []
-    for chunk in gateway.client.chat.completions.create(model="m", messages=MESSAGES, stream=True):
-        if chunk.choices and chunk.choices[0].delta.content:
-            arrived.append(time.monotonic() - started)
-    assert arrived[1] - arrived[0] > 0.2
+    go_on = threading.Event()
+    scripted_upstream.next(Behaviour(content=("a", "b"), go_on=go_on))
+    with gateway.client.chat.completions.create(model="m", messages=MESSAGES, stream=True) as stream:
+        assert next(stream).choices[0].delta.role == "assistant"
+        go_on.set()
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == "ab"
 
 
 def test_completions_and_embeddings(gateway: RunningGateway) -> None:
@@ -127,15 +127,14 @@ def test_missing_wrong_expired_and_revoked_keys_get_one_answer(
     assert not scripted_upstream.requests
 
 
-def test_a_new_key_works_at_once_and_a_revoked_one_ends_within_a_second(gateway: RunningGateway) -> None:
+def test_a_new_key_works_at_once_and_a_revoked_one_ends_with_the_next_refresh(gateway: RunningGateway) -> None:
     row, text = create_key(gateway.engine, owner="x")
     headers = {"authorization": f"Bearer {text}"}
     assert gateway.post(CHAT, headers=headers).status_code == 200
     revoke_key(gateway.engine, row.id)
     revoked = time.monotonic()
-    while gateway.post(CHAT, headers=headers).status_code == 200:
-        assert time.monotonic() - revoked < 1
-        time.sleep(0.02)
+    gateway.wait(lambda: gateway.application.keyring.age < time.monotonic() - revoked)
+    assert gateway.post(CHAT, headers=headers).status_code == 401
 
 
 def test_a_key_meets_only_its_models(gateway: RunningGateway) -> None:
@@ -177,9 +176,9 @@ def test_a_bad_body_is_refused_and_recorded(
 
 
 def test_method_and_path(gateway: RunningGateway) -> None:
-    get = httpx.get(f"{gateway.origin}/v1/chat/completions")
+    get = httpx.get(f"{gateway.origin}/v1/chat/completions", timeout=60)
     assert (get.status_code, refusal(get)["code"]) == (405, "method_not_allowed")
-    nowhere = httpx.get(f"{gateway.origin}/v2")
+    nowhere = httpx.get(f"{gateway.origin}/v2", timeout=60)
     assert (nowhere.status_code, refusal(nowhere)["code"]) == (404, "not_found")
 
 
@@ -237,7 +236,8 @@ def test_an_upstreams_failure_is_a_clear_error(
     code: str | None,
     stream: bool,
 ) -> None:
-    waits = {"first_byte_seconds": 0.3, "idle_seconds": 0.3}
+    limit = 0.3 if behaviour.stop == "stall" else 600
+    waits = {"first_byte_seconds": limit, "idle_seconds": limit}
     scripted_upstream.default = behaviour
     with RunningGateway(tmp_path, scripted_upstream.url, upstream=waits) as gateway:
         response = gateway.post(CHAT | {"stream": stream})
@@ -289,7 +289,9 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event(
     tmp_path: Path, scripted_upstream: ScriptedUpstream, stop: Any
 ) -> None:
     scripted_upstream.next(Behaviour(content=TEXT, stop_at=1200, stop=stop))
-    with RunningGateway(tmp_path, scripted_upstream.url, upstream={"idle_seconds": 0.3}) as gateway:
+    with RunningGateway(
+        tmp_path, scripted_upstream.url, upstream={"idle_seconds": 1 if stop == "stall" else 600}
+    ) as gateway:
         chunks: list[Any] = []
         with pytest.raises(openai.APIError) as raised:
             chunks.extend(gateway.client.chat.completions.create(model="m", messages=MESSAGES, stream=True))
@@ -332,27 +334,25 @@ def test_a_stale_connection_to_the_upstream_is_not_the_clients_problem(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    "behaviour", [Behaviour(stop_at=0, stop="stall"), Behaviour(content=["x"] * 50, chunk_delay=0.1)]
+    "behaviour", [Behaviour(stop_at=0, stop="stall"), Behaviour(content=["x"] * 6000, chunk_delay=0.1)]
 )
 def test_a_client_that_leaves_ends_the_upstreams_work_at_once(
     gateway: RunningGateway, scripted_upstream: ScriptedUpstream, behaviour: Behaviour, stream: bool
 ) -> None:
     if behaviour.chunk_delay and not stream:
-        behaviour = Behaviour(head_delay=5)
+        behaviour = Behaviour(head_delay=600)
     scripted_upstream.next(behaviour)
     body = json.dumps(CHAT | {"stream": stream}).encode()
     with gateway.connect() as raw:
         raw.sendall(gateway.head(len(body)) + body)
         scripted_upstream.wait_until(lambda: scripted_upstream.requests)
-        time.sleep(0.25)
-    left = time.monotonic()
+        if behaviour.chunk_delay:
+            assert raw.recv(65536)
     [request] = scripted_upstream.requests
     scripted_upstream.wait_until(lambda: request.disconnected)
-    assert request.disconnected_at is not None
-    assert request.disconnected_at - left < 0.2
     [record] = gateway.usage(1)
     assert (record.status, record.error) == (499, "client_gone")
-    assert not gateway.application.traffic.open
+    gateway.wait(lambda: not gateway.application.traffic.open)
 
 
 def test_a_client_that_leaves_before_its_body_is_complete(
@@ -373,7 +373,7 @@ def test_a_slow_reader_slows_the_upstream_and_gets_everything(
     received = 0
     with gateway.connect() as raw:
         raw.sendall(gateway.head(len(body)) + body)
-        time.sleep(0.5)
+        scripted_upstream.wait_until_stuck()
         [request] = scripted_upstream.requests
         assert request.completed_at is None
         assert request.answer_bytes < 15_000_000

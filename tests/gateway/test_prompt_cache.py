@@ -1,7 +1,7 @@
 """Where labels point, asked seldom, shared by all who ask, and what happens when the database is lost."""
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,6 +19,8 @@ from sluice.promotion import Candidate, promote
 from sluice.settings import PromotionSettings
 from tests.doubles.tcp_proxy import TcpProxy, proxied
 
+STALE_SECONDS = 60
+
 
 def version(engine: Engine, text: str = "hello", name: str = "one") -> Prompt:
     content = f"description: d\nmessages:\n  - role: user\n    content: {text}\n"
@@ -30,13 +32,45 @@ def label(engine: Engine, prompt: Prompt) -> None:
     promote(engine, candidate, "production", by="ada", settings=PromotionSettings(guarded=()))
 
 
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """With it, no request gives up waiting for a database that is merely slow, unless the test wants it to."""
+    monkeypatch.setattr(prompt_cache, "WAIT_SECONDS", 60)
+    return Clock()
+
+
 @asynccontextmanager
-async def caching(engine: Engine, stale_seconds: float = 60) -> AsyncIterator[PromptCache]:
-    cache = PromptCache(engine, stale_seconds)
+async def caching(engine: Engine, clock: Clock) -> AsyncIterator[PromptCache]:
+    cache = PromptCache(engine, STALE_SECONDS, clock)
     try:
         yield cache
     finally:
         cache.close()
+
+
+@contextmanager
+def holding(engine: Engine) -> Iterator[threading.Event]:
+    """The database answers nothing until this ends; the event is set when it was asked."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        asked.set()
+        assert go_on.wait(60)
+
+    event.listen(engine, "before_cursor_execute", hold)
+    try:
+        yield asked
+    finally:
+        go_on.set()
 
 
 @contextmanager
@@ -53,10 +87,10 @@ def counted(engine: Engine) -> Iterator[Callable[[], int]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-async def test_many_at_once_ask_the_database_once(engine: Engine) -> None:
+async def test_many_at_once_ask_the_database_once(engine: Engine, clock: Clock) -> None:
     prompt = version(engine)
     label(engine, prompt)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         with counted(engine) as lookups:
             found = await asyncio.gather(*(cache.find("one", "production") for _ in range(200)))
             assert {one.version for one in found} == {prompt.version}
@@ -65,36 +99,37 @@ async def test_many_at_once_ask_the_database_once(engine: Engine) -> None:
             assert lookups() == 1
 
 
-async def test_a_label_is_asked_for_once_a_second_and_then_followed(engine: Engine) -> None:
+async def test_a_label_is_asked_for_once_a_second_and_then_followed(engine: Engine, clock: Clock) -> None:
     old, new = version(engine, "old"), version(engine, "new")
     label(engine, old)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         with counted(engine) as lookups:
             assert (await cache.find("one", "production")).version == old.version
             label(engine, new)
             own = lookups()
-            began = time.monotonic()
-            while (await cache.find("one", "production")).version == old.version:
-                await asyncio.sleep(0.005)
-            assert 0.9 < time.monotonic() - began < 1.3
-            assert lookups() - own == 1
+            clock.now += prompt_cache.FRESH_SECONDS - 0.01
+            assert (await cache.find("one", "production")).version == old.version
+            assert lookups() == own
+            clock.now += 0.01
+            assert (await cache.find("one", "production")).version == new.version
+            assert lookups() == own + 1
+    assert prompt_cache.FRESH_SECONDS == 1
 
 
-async def test_an_idle_label_is_not_answered_from_the_past(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prompt_cache, "FRESH_SECONDS", 0.05)
+async def test_an_idle_label_is_not_answered_from_the_past(engine: Engine, clock: Clock) -> None:
     old, new = version(engine, "old"), version(engine, "new")
     label(engine, old)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         await cache.find("one", "production")
         label(engine, new)
-        await asyncio.sleep(0.1)
+        clock.now += prompt_cache.FRESH_SECONDS
         found = await asyncio.gather(*(cache.find("one", "production") for _ in range(50)))
         assert {one.version for one in found} == {new.version}
 
 
-async def test_what_is_not_there_is_asked_for_once_a_second_too(engine: Engine) -> None:
+async def test_what_is_not_there_is_asked_for_once_a_second_too(engine: Engine, clock: Clock) -> None:
     version(engine)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         with counted(engine) as lookups:
             for _ in range(100):
                 with pytest.raises(NotFound, match="no version or label 'production'") as raised:
@@ -107,31 +142,29 @@ async def test_what_is_not_there_is_asked_for_once_a_second_too(engine: Engine) 
 
 
 async def test_a_version_by_its_whole_hash_is_asked_for_once_ever(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(prompt_cache, "FRESH_SECONDS", 0.01)
     prompt = version(engine)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         first = await cache.find("one", prompt.version)
-        await asyncio.sleep(0.03)
+        clock.now += 3_600
         engine.dispose()
         monkeypatch.setattr(cache, "_engine", None)
         assert await cache.find("one", prompt.version) is first
 
 
-async def test_a_version_that_a_label_stays_on_is_parsed_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prompt_cache, "FRESH_SECONDS", 0.01)
+async def test_a_version_that_a_label_stays_on_is_parsed_once(engine: Engine, clock: Clock) -> None:
     label(engine, version(engine))
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         first = await cache.find("one", "production")
-        await asyncio.sleep(0.03)
+        clock.now += prompt_cache.FRESH_SECONDS
         assert await cache.find("one", "production") is first
 
 
-async def test_memory_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setattr(prompt_cache, "ENTRIES", 10)
     prompt = version(engine)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         kept = await cache.find("one", prompt.version)
         for number in range(50):
             with pytest.raises(NotFound):
@@ -141,10 +174,10 @@ async def test_memory_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch
         assert not cache._lookups
 
 
-async def test_who_leaves_takes_nothing_from_the_others(engine: Engine) -> None:
+async def test_who_leaves_takes_nothing_from_the_others(engine: Engine, clock: Clock) -> None:
     prompt = version(engine)
     label(engine, prompt)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         first = asyncio.create_task(cache.find("one", "production"))
         second = asyncio.create_task(cache.find("one", "production"))
         await asyncio.sleep(0)
@@ -154,17 +187,14 @@ async def test_who_leaves_takes_nothing_from_the_others(engine: Engine) -> None:
             await first
 
 
-async def test_the_loop_goes_on_while_the_database_is_slow(engine: Engine) -> None:
+async def test_the_loop_goes_on_while_the_database_is_slow(engine: Engine, clock: Clock) -> None:
     label(engine, version(engine))
-    event.listen(engine, "before_cursor_execute", lambda *_: time.sleep(0.1))
-    async with caching(engine) as cache:
-        looking = asyncio.create_task(cache.find("one", "production"))
-        longest = 0.0
-        while not looking.done():
-            turn = time.monotonic()
-            await asyncio.sleep(0.005)
-            longest = max(longest, time.monotonic() - turn)
-    assert longest < 0.08
+    async with caching(engine, clock) as cache:
+        with holding(engine) as asked:
+            looking = asyncio.create_task(cache.find("one", "production"))
+            assert await asyncio.to_thread(asked.wait, 60)
+            assert not looking.done()
+        assert await looking
 
 
 @contextmanager
@@ -195,50 +225,55 @@ def losable(engine: Engine) -> Iterator[tuple[Engine, Callable[[], None], Callab
         other.dispose()
 
 
-async def test_with_the_database_lost_labels_go_on_until_they_are_stale(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prompt_cache, "FRESH_SECONDS", 0.1)
+async def test_with_the_database_lost_labels_go_on_until_they_are_stale(engine: Engine, clock: Clock) -> None:
     prompt = version(engine)
     label(engine, prompt)
     with losable(engine) as (other, lose, mend):
-        async with caching(other, stale_seconds=1) as cache:
+        async with caching(other, clock) as cache:
+
+            async def tried() -> None:
+                """The look-ups that nobody waited for have ended."""
+                async with asyncio.timeout(60):
+                    while cache._lookups:
+                        await asyncio.sleep(0.01)
+
             assert (await cache.find("one", "production")).version == prompt.version
             await cache.find("one", prompt.version)
-            asked = time.monotonic()
             lose()
-            while time.monotonic() - asked < 0.8:
+            for _ in range(STALE_SECONDS - 1):
+                clock.now += 1
                 assert (await cache.find("one", "production")).version == prompt.version
-                await asyncio.sleep(0.02)
+                await tried()
             with pytest.raises(StateUnavailable, match="'two' cannot be looked up: the database is lost"):
                 await cache.find("two", "production")
-            await asyncio.sleep(0.4)
+            clock.now += 1
             with pytest.raises(StateUnavailable):
                 await cache.find("one", "production")
             assert (await cache.find("one", prompt.version)).version == prompt.version  # never stale
+            await tried()
             mend()
-            await asyncio.sleep(0.2)
+            clock.now += 1
             assert (await cache.find("one", "production")).version == prompt.version
 
 
 async def test_a_lost_database_is_tried_once_a_second_and_nobody_waits_for_it(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(prompt_cache, "FRESH_SECONDS", 0.05)
-    monkeypatch.setattr(prompt_cache, "WAIT_SECONDS", 0.1)
     prompt = version(engine)
     label(engine, prompt)
-    async with caching(engine) as cache:
+    async with caching(engine, clock) as cache:
         await cache.find("one", "production")
-        event.listen(engine, "before_cursor_execute", lambda *_: time.sleep(0.5))
-        await asyncio.sleep(0.06)
-        slowest: list[float] = []
-        for _ in range(20):
-            began = time.monotonic()
+        with holding(engine) as asked, counted(engine) as lookups:
+            clock.now += prompt_cache.FRESH_SECONDS
+            monkeypatch.setattr(prompt_cache, "WAIT_SECONDS", 0.1)
             assert (await cache.find("one", "production")).version == prompt.version
-            slowest.append(time.monotonic() - began)
-            await asyncio.sleep(0.01)
-        assert 0.09 < max(slowest) < 0.3  # the first finds out
-        assert sorted(slowest)[-2] < 0.05
-        with pytest.raises(StateUnavailable):
-            await cache.find("two", "production")
+            assert asked.is_set(), "the first finds out"
+            monkeypatch.setattr(prompt_cache, "WAIT_SECONDS", 3_600)
+            async with asyncio.timeout(60):
+                for _ in range(20):
+                    assert (await cache.find("one", "production")).version == prompt.version
+                    clock.now += 1
+            assert lookups() <= 1
+            monkeypatch.setattr(prompt_cache, "WAIT_SECONDS", 0.1)
+            with pytest.raises(StateUnavailable):
+                await cache.find("two", "production")

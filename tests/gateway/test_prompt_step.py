@@ -1,7 +1,6 @@
 """Requests that name a stored prompt, from the client to what the upstream gets."""
 
 import json
-import time
 from typing import Any
 
 import openai
@@ -151,12 +150,11 @@ def test_each_mistake_is_named_and_reaches_no_upstream(
     assert gateway.usage(1)[0].status == status
 
 
-def test_a_body_of_ten_thousand_variables(gateway: RunningGateway, capital: Prompt) -> None:
-    variables = {"country": "France"} | {f"{number:06}{'x' * 200}": "y" * 100 for number in range(10_000)}
-    started = time.monotonic()
+def test_a_body_of_a_hundred_thousand_variables(gateway: RunningGateway, capital: Prompt) -> None:
+    """Work for each pair of them would outlast the client's patience."""
+    variables = {"country": "France"} | {f"{number:06}{'x' * 200}": "y" for number in range(100_000)}
     error = refusal(gateway, {"prompt": {"id": "capital", "variables": variables}})
     assert error["param"].startswith("prompt.variables.000000")
-    assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("messages", ["text", {"role": "user"}, 5])
@@ -204,14 +202,11 @@ def test_a_prompts_model_is_no_way_around_the_keys(gateway: RunningGateway, capi
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
 
 
-def test_a_moved_label_is_followed_within_a_second(gateway: RunningGateway, capital: Prompt) -> None:
+def test_a_moved_label_is_followed(gateway: RunningGateway, capital: Prompt) -> None:
     assert gateway.post({"prompt": FRANCE}).headers["x-sluice-prompt"] == capital.reference
     new = register(gateway.engine, "capital", CAPITAL.replace("one word", "one").encode(), author="ada")
     label(gateway, new)
-    moved = time.monotonic()
-    while gateway.post({"prompt": FRANCE}).headers["x-sluice-prompt"] != new.reference:
-        assert time.monotonic() - moved < 1.2
-        time.sleep(0.02)
+    gateway.wait(lambda: gateway.post({"prompt": FRANCE}).headers["x-sluice-prompt"] == new.reference)
 
 
 def test_an_upstreams_error_still_says_which_prompt_it_was(

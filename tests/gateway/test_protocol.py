@@ -53,30 +53,36 @@ def test_what_is_not_http_is_refused(gateway: RunningGateway, request_bytes: byt
     assert b'"code":"invalid_http"' in received
 
 
-def test_silent_and_slow_connections_are_closed(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
-    limits = {"header_seconds": 0.3, "idle_seconds": 1}
-    with RunningGateway(tmp_path, scripted_upstream.url, limits=limits) as gateway:
-        started = time.monotonic()
-        with gateway.connect() as silent, gateway.connect() as slow:
-            slow.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost:")
-            assert slow.recv(10) == b""
-            assert time.monotonic() - started < 2.5
-            assert silent.recv(10) == b""
-            assert time.monotonic() - started < 3.5
+@pytest.mark.parametrize(
+    ("sent", "limits"),
+    [
+        (b"", {"idle_seconds": 0.3, "header_seconds": 600}),
+        (b"POST /v1/chat/completions HTTP/1.1\r\nhost:", {"idle_seconds": 600, "header_seconds": 0.3}),
+    ],
+    ids=["silent", "slow"],
+)
+def test_silent_and_slow_connections_are_closed(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, sent: bytes, limits: dict[str, float]
+) -> None:
+    with RunningGateway(tmp_path, scripted_upstream.url, limits=limits) as gateway, gateway.connect() as raw:
+        raw.sendall(sent)
+        assert raw.recv(10) == b""
 
 
 def test_dripping_a_head_does_not_extend_its_time(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
     def drip(raw: socket.socket) -> None:
         raw.sendall(b"GET /health/live HTTP/1.1\r\n")
-        for _ in range(100):
+        for _ in range(1200):
             raw.sendall(b"a: b\r\n")
             time.sleep(0.05)
 
-    with RunningGateway(tmp_path, scripted_upstream.url, limits={"header_seconds": 0.5}) as gateway:
-        started = time.monotonic()
-        with gateway.connect() as raw, pytest.raises(ConnectionError):
-            drip(raw)
-        assert time.monotonic() - started < 3
+    limits = {"header_seconds": 0.5, "idle_seconds": 600}
+    with (
+        RunningGateway(tmp_path, scripted_upstream.url, limits=limits) as gateway,
+        gateway.connect() as raw,
+        pytest.raises(ConnectionError),
+    ):
+        drip(raw)
 
 
 def test_a_client_that_never_reads_is_let_go(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:

@@ -28,7 +28,7 @@ def gateway(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> Iterator[Run
 
 def request(gateway: RunningGateway, method: str, path: str, **options: object) -> httpx.Response:
     headers = {"authorization": f"Bearer {gateway.key}", **options.pop("headers", {})}  # type: ignore[dict-item]
-    return httpx.request(method, gateway.origin + path, headers=headers, trust_env=False, **options)  # type: ignore[arg-type]
+    return httpx.request(method, gateway.origin + path, headers=headers, trust_env=False, timeout=60, **options)  # type: ignore[arg-type]
 
 
 def test_a_path_and_what_is_below_it_is_forwarded_with_the_callers_key(

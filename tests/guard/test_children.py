@@ -20,7 +20,7 @@ def guard(guarded_environment: dict[str, str], tmp_path: Path) -> ChildGuard:
 
 
 def run(guard: ChildGuard, *command: str) -> str:
-    done = subprocess.run(command, env=guard.environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=guard.environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

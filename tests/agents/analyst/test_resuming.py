@@ -52,7 +52,7 @@ class Analyst:
     def _run(self, target: Callable[..., None], *arguments: object) -> int | None:
         process = self._processes.Process(target=target, args=(self._context.settings, self._retrain, *arguments))
         process.start()
-        process.join(60)
+        process.join(300)
         return process.exitcode
 
 

@@ -205,7 +205,7 @@ def claim_as(context: ToolContext, call_id: str, claim: dict[str, Any]) -> None:
 @pytest.fixture
 def dead_claim() -> dict[str, Any]:
     """The claim of a process that was killed."""
-    code = "import json, time; from agents.tools.claims import own_claim; print(json.dumps(own_claim()), flush=True); time.sleep(60)"
+    code = "import json, time; from agents.tools.claims import own_claim; print(json.dumps(own_claim()), flush=True); time.sleep(600)"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,

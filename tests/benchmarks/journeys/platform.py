@@ -1,5 +1,6 @@
 """A platform of its own for a benchmark: the end-to-end tests' one, in a home folder that begins empty."""
 
+import os
 import shutil
 import signal
 import sqlite3
@@ -31,7 +32,7 @@ def fresh_platform() -> Iterator[RunningPlatform]:
     if fetched.exists() and not (HOME / "models").exists():
         shutil.copytree(fetched, HOME / "models", symlinks=True)
     platform = RunningPlatform(HOME)
-    platform.prepare({})
+    platform.prepare(dict(os.environ))
     try:
         platform.up()
         yield platform

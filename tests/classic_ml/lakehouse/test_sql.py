@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import duckdb
@@ -84,16 +83,14 @@ def test_duckdb_itself_reaches_no_file(tmp_path: Path) -> None:
 
 
 def test_limits_of_rows_time_and_memory_hold() -> None:
-    many = ", ".join(f"churn c{number}" for number in range(24))
+    many = ", ".join(f"churn c{number}" for number in range(40))
     with pytest.raises(InvalidRequest, match="more than 4 rows"):
         query("SELECT 1 AS one FROM churn a, churn b", rows=4)
     assert query("SELECT 1 AS one FROM churn a, churn b LIMIT 4", rows=4).height == 4
-    began = time.monotonic()
-    with pytest.raises(InvalidRequest, match=r"more than 0\.3 s"):
+    with pytest.raises(InvalidRequest, match=r"more than 0\.3 s"):  # it would never end by itself
         query(f"SELECT count(*) AS n FROM {many}", seconds=0.3)
-    assert time.monotonic() - began < 5
     with pytest.raises(InvalidRequest, match="more than 20 MiB"):
-        query(f"SELECT DISTINCT c0.id || random() AS x FROM {many} ORDER BY 1", memory_mib=20, seconds=60)
+        query(f"SELECT DISTINCT c0.id || random() AS x FROM {many} ORDER BY 1", memory_mib=20, seconds=3_600)
 
 
 def test_within_one_value_the_limits_hold_too() -> None:
@@ -101,7 +98,7 @@ def test_within_one_value_the_limits_hold_too() -> None:
     digits = "replace(" * 9 + "'aaaaaaaaaa'" + ", 'a', 'aaaaaaaaaa')" * 9
     for text in (f"SELECT length({digits})", "SELECT length(repeat('x', 2000000000))", "SELECT len(range(1000000000))"):
         with pytest.raises(InvalidRequest, match="took more than 64 MiB"):
-            query(text, memory_mib=64, seconds=60)
+            query(text, memory_mib=64, seconds=3_600)
     with pytest.raises(InvalidRequest, match="took more than 1 s"):
         query("SELECT count(*) FROM " + ", ".join(f"churn c{number}" for number in range(700)), seconds=1)
 

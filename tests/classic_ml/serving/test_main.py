@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 from sluice.identity import create_key
 from tests.classic_ml.serving.test_app import CUSTOMER, put_into_production
 from tests.classic_ml.trained import GOOD, Trained
+from tests.ports import free_port
 
 pytestmark = pytest.mark.ray
 START_SECONDS = 300
@@ -24,9 +24,7 @@ START_SECONDS = 300
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
@@ -58,7 +56,7 @@ def wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=60).status_code == 200:
                 return
         except httpx.TransportError:
             pass
@@ -75,7 +73,9 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 def test_it_answers_and_ends_with_all_of_ray(trained: Trained, process: subprocess.Popen[bytes], port: int) -> None:
     put_into_production(trained, GOOD)
     _, key = create_key(trained.engine, owner="ada")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {key}"}) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {key}"}, timeout=120
+    ) as client:
         answer = client.post("/v1/predict/churn", json={"entity": CUSTOMER})
         assert (answer.status_code, answer.json()["version"]) == (200, GOOD)
         unknown = client.post("/v1/predict/churn", json={"entity": "0000-NOONE"})
@@ -83,8 +83,8 @@ def test_it_answers_and_ends_with_all_of_ray(trained: Trained, process: subproce
     below = psutil.Process(process.pid).children(recursive=True)
     assert len(below) > 5
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
-    _, alive = psutil.wait_procs(below, timeout=10)
+    assert process.wait(120) == 0
+    _, alive = psutil.wait_procs(below, timeout=120)
     assert not alive
 
 
@@ -92,5 +92,5 @@ def test_a_kill_leaves_nothing_once_the_supervisor_has_ended_its_group(process: 
     below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     end_group(process)
-    _, alive = psutil.wait_procs(below, timeout=15)
+    _, alive = psutil.wait_procs(below, timeout=120)
     assert not alive

@@ -1,5 +1,6 @@
 """A key with a budget, before a running gateway."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from sluice.identity import create_key
 from tests.doubles.counting_engine import CountingEngine
 from tests.gateway.running_gateway import RunningGateway
 
+NOON = time.time() // 86_400 * 86_400 + 43_200
+
 
 class Budgeted:
     """A key with budgets; calls are chats unless said otherwise."""
 
     def __init__(self, gateway: RunningGateway, budgets: dict[str, int]) -> None:
         self.gateway = gateway
+        # No window of a day or an hour ends while a test runs.
+        gateway.application.traffic._budgets._clock = lambda: NOON
         self.key, self.token = create_key(gateway.engine, owner="ada", budgets=budgets)
 
     def call(self, content: str = "Hello", path: str = "/v1/chat/completions", **further: Any) -> httpx.Response:

@@ -1,7 +1,6 @@
 """What was spent already: in the database, in the journal, at the edges of a window."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ def records(*starts: float) -> list[UsageRecord]:
 async def reading(engine: Engine, folder: Path) -> AsyncIterator[tuple[SpentReader, Ledger, UsageWriter]]:
     """A writer that flushes by itself once in a while only."""
     ledger = Ledger()
-    writer = UsageWriter(engine, Journal(folder, 1 << 16), UsageSettings(flush_seconds=60))
+    writer = UsageWriter(engine, Journal(folder, 1 << 16), UsageSettings(flush_seconds=600))
     await writer.start()
     try:
         yield SpentReader(ledger, engine, writer), ledger, writer
@@ -89,7 +88,6 @@ async def test_a_lost_database_opens_nothing_and_the_next_request_tries_again(
                 await reader.open(BUDGETS, MINUTE + 3)
             assert ledger.account(BUDGETS[0], MINUTE + 3) is None
             holder.rollback()
-            started = time.monotonic()
-            await reader.open(BUDGETS, MINUTE + 3)
+            async with asyncio.timeout(60):
+                await reader.open(BUDGETS, MINUTE + 3)
             assert ledger.available(BUDGETS, MINUTE + 3) == 900
-            assert time.monotonic() - started < 5

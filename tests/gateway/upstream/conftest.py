@@ -65,6 +65,6 @@ async def connect(implementation: str, scripted_upstream: ScriptedUpstream) -> A
 
 @pytest.fixture
 async def pool(scripted_upstream: ScriptedUpstream) -> AsyncIterator[Pool]:
-    pool = Pool(urlsplit(scripted_upstream.url), UpstreamSettings(idle_seconds=2), API_KEY)
+    pool = Pool(urlsplit(scripted_upstream.url), UpstreamSettings(), API_KEY)
     yield pool
     await pool.close()

@@ -13,22 +13,23 @@ async def ask(pool: Pool, path: str = "/chat/completions") -> bytes:
 
 
 async def test_the_connection_used_last_is_reused_first(pool: Pool, scripted_upstream: ScriptedUpstream) -> None:
-    scripted_upstream.next(Behaviour(head_delay=0.05), Behaviour())
-    await asyncio.gather(ask(pool), ask(pool))
+    scripted_upstream.next(Behaviour(body=b"x" * 8 * 1024 * 1024))
+    read_last = await pool.request("POST", "/chat/completions", b"{}")
     await ask(pool)
-    connections = [request.connection for request in scripted_upstream.requests]
-    slow = connections[0]
-    assert connections[2] == slow
-    assert scripted_upstream.connections == 2
+    await read_last.read()
+    await ask(pool)
+    assert [request.connection for request in scripted_upstream.requests] == [1, 2, 1]
 
 
 async def test_idle_connections_are_closed_in_time(
     pool: Pool, scripted_upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http1, "KEEP_SECONDS", 0.05)
+    monkeypatch.setattr(http1, "KEEP_SECONDS", 600)
     await asyncio.gather(*[ask(pool) for _ in range(3)])
     assert len(pool.open) == 3
-    await scripted_upstream.until(lambda: not pool.open, seconds=1)
+    monkeypatch.setattr(http1, "KEEP_SECONDS", 0.05)
+    await asyncio.gather(*[ask(pool) for _ in range(3)])
+    await scripted_upstream.until(lambda: not pool.open)
     await scripted_upstream.until(lambda: scripted_upstream.open_connections == 0)
     assert await ask(pool)
 

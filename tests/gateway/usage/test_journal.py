@@ -80,7 +80,7 @@ def test_living_process_keeps_its_segments(tmp_path: Path) -> None:
     assert recovered(tmp_path) == []
     code = "import sys, pathlib; from gateway.usage.journal import Journal\n"
     code += "print(len(list(Journal(pathlib.Path(sys.argv[1]), 1).orphans())))"
-    assert subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, timeout=30).stdout == b"0\n"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, timeout=120).stdout == b"0\n"
     journal.close()
     assert recovered(tmp_path) == [b"line"] * 3
 

@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from gateway.usage import Journal, UsageRecord, UsageWriter
 from sluice.database import connect
@@ -81,7 +80,7 @@ async def running(engine: Engine, folder: Path, segment_bytes: int = 1 << 20) ->
         await writer.stop()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
@@ -264,7 +263,7 @@ def kill_after(process: subprocess.Popen[bytes], records: int) -> list[str]:
     acknowledged = [process.stdout.readline() for _ in range(records)]
     process.send_signal(signal.SIGKILL)
     acknowledged += process.stdout.read().splitlines(keepends=True)
-    process.wait(10)
+    process.wait(60)
     process.stdout.close()
     return [line.decode().strip() for line in acknowledged if line.endswith(b"\n")]
 
@@ -299,16 +298,25 @@ def test_processes_recover_at_once_and_share_the_work(engine: Engine, database_u
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    written = [int(process.communicate(timeout=60)[0]) for process in processes]
+    written = [int(process.communicate(timeout=120)[0]) for process in processes]
     assert sum(written) == 3000
     assert len(stored(engine)) == 3000
     assert list(folder.iterdir()) == []
 
 
-def test_recording_costs_microseconds(tmp_path: Path) -> None:
-    writer = UsageWriter(connect(f"sqlite:///{tmp_path / 'x.db'}"), Journal(tmp_path, 1 << 24), FAST)
-    records = numbered(2000)
-    started = time.process_time()
-    for record in records:
+def test_recording_waits_for_neither_database_nor_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it costs is measured by the benchmarks."""
+    done: list[str] = []
+
+    def watch(name: str) -> None:
+        call: Callable[..., object] = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given: (done.append(name), call(*given))[1])
+
+    engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
+    event.listen(engine, "do_connect", lambda *_: done.append("connect"))
+    for name in ("open", "write", "pwrite", "posix_fallocate", "fsync", "fdatasync"):
+        watch(name)
+    writer = UsageWriter(engine, Journal(tmp_path, 1 << 24), FAST)
+    for record in numbered(2000):
         writer.record(record)
-    assert (time.process_time() - started) / len(records) < 50e-6, "about 2 µs are usual"
+    assert done == ["open", "posix_fallocate"], "a segment is made once, and then a record takes no system call"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sluice.home import Home
-from tests.sluice.processes.conftest import SERVE, free_port
+from tests.ports import free_port
+from tests.sluice.processes.conftest import SERVE
 
 MAIN = """
 import sys, typer
@@ -33,7 +34,7 @@ here = os.path.dirname(os.path.abspath(__file__))
 if os.path.exists(here + "/broken"):
     sys.exit("engine: out of memory")
 if os.path.exists(here + "/slow"):
-    import time; time.sleep(60)
+    import time; time.sleep(3_600)
 sys.argv[1:] = [sys.argv[sys.argv.index("--port") + 1]]
 {serve}
 serve()
@@ -86,7 +87,7 @@ class Deployment:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 

@@ -135,7 +135,7 @@ def test_expiry_that_is_none_is_refused(written: str) -> None:
 
 def test_importing_the_commands_loads_no_database() -> None:
     code = "import sys, sluice.cli.keys; print(*sys.modules.keys() & {'sqlmodel', 'sqlalchemy', 'pydantic', 'rich'})"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout == "\n"
 
 
 @pytest.mark.usefixtures("deployment")

@@ -10,7 +10,7 @@ import pytest
 
 def sluice(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sluice", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=os.environ | variables, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=os.environ | variables, timeout=120)
 
 
 def test_version_and_help(tmp_path: Path) -> None:

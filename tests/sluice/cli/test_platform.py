@@ -65,7 +65,7 @@ def test_a_failing_engine_is_shown_at_once_and_mended_by_another_up(deployment: 
     assert "engine: out of memory" in failed.stderr
     assert "small ended with exit code 1. See: sluice logs small; when mended: sluice up" in failed.stderr
     assert deployment.run("status").returncode == 3
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while read_state(deployment.home).processes["small"].phase not in (Phase.BACKOFF, Phase.FAILED):
         assert time.monotonic() < deadline  # an attempt that still finds it broken is on its way
         time.sleep(0.02)
@@ -88,12 +88,12 @@ def test_a_taken_port_is_named_with_its_setting(deployment: Deployment) -> None:
 def test_an_interrupted_up_stops_what_it_started(deployment: Deployment) -> None:
     (deployment.folder / "slow").touch()
     process = deployment.start("up")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while pids(deployment).get("small") is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert supervisor_pid(deployment.home) is None
     assert {state.phase for state in read_state(deployment.home).processes.values()} == {Phase.STOPPED}

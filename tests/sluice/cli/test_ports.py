@@ -3,7 +3,7 @@ import socket
 
 from sluice.cli.ports import holder, is_free, ports_needed
 from sluice.settings import Settings
-from tests.sluice.processes.conftest import free_port
+from tests.ports import free_port
 
 
 def test_a_held_port_and_its_holder() -> None:

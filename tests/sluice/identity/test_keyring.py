@@ -2,6 +2,7 @@ import asyncio
 import string
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,11 +16,20 @@ from sqlalchemy import Engine, event, text
 from sluice.database import connect
 from sluice.errors import NotAuthenticated, StateUnavailable
 from sluice.identity import Budget, Identity, Keyring, create_key, revoke_key
+from sluice.identity.keyring import REFRESH_GAP
 from sluice.settings import KeySettings
 from tests.doubles.tcp_proxy import proxied
 
-FAST = KeySettings(refresh_seconds=0.05, stale_seconds=0.5)
+FAST = KeySettings(refresh_seconds=0.05, stale_seconds=600)
+NEVER = KeySettings.model_construct(refresh_seconds=3_600, stale_seconds=7_200)
+"""Only a request makes a keyring with these refresh itself."""
 UNKNOWN = b"sk-sluice-" + b"z" * 12 + b"-" + b"S" * 40
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is merely slow is waited for."""
+    monkeypatch.setattr("sluice.identity.keyring.REFRESH_WAIT", 60)
 
 
 @asynccontextmanager
@@ -34,7 +44,7 @@ async def running(
         await keyring.stop()
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 5) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not (await found if isinstance(found := condition(), Awaitable) else found):
             await asyncio.sleep(0.01)
@@ -56,7 +66,7 @@ async def test_key_is_found_with_its_owner_and_models(engine: Engine) -> None:
         assert await keyring.authenticate(token.encode()) == identity
         assert (identity.may_use("small"), identity.may_use("large")) == (True, False)
         assert (await keyring.authenticate(other.encode())).may_use("large")
-        assert 0 <= keyring.age < 5
+        assert 0 <= keyring.age < 600
 
 
 async def test_key_comes_with_its_budgets_also_when_it_is_new(engine: Engine) -> None:
@@ -113,14 +123,15 @@ async def test_key_expires_by_the_clock(engine: Engine) -> None:
 
 
 async def test_new_key_works_at_once(engine: Engine) -> None:
-    async with running(engine, KeySettings(refresh_seconds=1)) as keyring:
+    async with running(engine, NEVER) as keyring:
         _, token = create_key(engine, owner="ada")
         assert keyring.find(token.encode()) is None
-        async with asyncio.timeout(0.9):
+        async with asyncio.timeout(60):
             assert (await keyring.authenticate(token.encode())).owner == "ada"
 
 
-async def test_revocation_is_seen_in_another_process_within_a_second(engine: Engine, database_url: str) -> None:
+async def test_revocation_is_seen_in_another_process_with_its_next_refresh(engine: Engine, database_url: str) -> None:
+    assert KeySettings().refresh_seconds < 1
     _, token = create_key(engine, owner="ada")
     code = (
         "import sys; from sluice.database import connect; from sluice.identity import revoke_key\n"
@@ -131,10 +142,10 @@ async def test_revocation_is_seen_in_another_process_within_a_second(engine: Eng
     )
     async with running(engine, KeySettings()) as keyring:
         assert keyring.find(token.encode())
-        await asyncio.to_thread(process.communicate, "\n", 30)
+        await asyncio.to_thread(process.communicate, "\n", 120)
         revoked = time.monotonic()
-        await until(lambda: keyring.find(token.encode()) is None)
-        assert time.monotonic() - revoked < 1
+        await until(lambda: keyring.age < time.monotonic() - revoked)
+        assert keyring.find(token.encode()) is None
 
 
 async def test_flood_of_unknown_keys_asks_the_database_rarely(engine: Engine) -> None:
@@ -146,20 +157,20 @@ async def test_flood_of_unknown_keys_asks_the_database_rarely(engine: Engine) ->
 
     event.listen(engine, "before_cursor_execute", count)
     async with running(engine, KeySettings(refresh_seconds=1)) as keyring:
-        statements, ends = 0, time.monotonic() + 1
+        statements, began = 0, time.monotonic()
 
         async def flood() -> None:
-            while time.monotonic() < ends:
+            while time.monotonic() < began + 1:
                 with pytest.raises(NotAuthenticated):
                     await keyring.authenticate(UNKNOWN)
 
         await asyncio.gather(*(flood() for _ in range(50)))
-        assert 2 <= statements <= 25
+        assert 1 <= statements <= (time.monotonic() - began) / REFRESH_GAP + 2
 
 
 async def test_wrong_secret_of_known_key_does_not_ask_the_database(engine: Engine) -> None:
     _, token = create_key(engine, owner="ada")
-    async with running(engine, KeySettings(refresh_seconds=1)) as keyring:
+    async with running(engine, NEVER) as keyring:
         age = keyring.age
         with pytest.raises(NotAuthenticated):
             await keyring.authenticate(token[:23].encode() + b"S" * 40)
@@ -185,15 +196,17 @@ async def test_start_fails_without_tables(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_lost_server_is_outlived_for_stale_seconds(engine: Engine, database_url: str) -> None:
+async def test_lost_server_is_outlived_for_stale_seconds(
+    engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, token = create_key(engine, owner="ada")
     with proxied(database_url) as (proxy, url):
         async with running(connect(url)) as keyring:
-            await _lose_and_regain(keyring, token.encode(), proxy.cut, proxy.mend)
+            await _lose_and_regain(keyring, token.encode(), proxy.cut, proxy.mend, monkeypatch)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_lost_file_is_outlived_for_stale_seconds(engine: Engine) -> None:
+async def test_lost_file_is_outlived_for_stale_seconds(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     _, token = create_key(engine, owner="ada")
 
     def rename(old: str, new: str) -> None:
@@ -206,17 +219,23 @@ async def test_lost_file_is_outlived_for_stale_seconds(engine: Engine) -> None:
             token.encode(),
             lambda: rename("api_key_revision", "elsewhere"),
             lambda: rename("elsewhere", "api_key_revision"),
+            monkeypatch,
         )
 
 
 async def _lose_and_regain(
-    keyring: Keyring, token: bytes, lose: Callable[[], None], regain: Callable[[], None]
+    keyring: Keyring,
+    token: bytes,
+    lose: Callable[[], None],
+    regain: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lose()
     with pytest.raises(StateUnavailable):
         await keyring.authenticate(UNKNOWN)
     assert keyring.find(token)
-    await until(lambda: outcome(keyring, token) is StateUnavailable)
+    monkeypatch.setattr(keyring, "_refreshed", keyring._refreshed - FAST.stale_seconds)
+    assert outcome(keyring, token) is StateUnavailable
     assert keyring.age > FAST.stale_seconds
     with pytest.raises(StateUnavailable):
         await keyring.authenticate(token)
@@ -234,10 +253,11 @@ async def test_hanging_database_blocks_neither_loop_nor_known_keys(
 ) -> None:
     monkeypatch.setattr("sluice.identity.keyring.REFRESH_WAIT", 0.2)
     _, token = create_key(engine, owner="ada")
+    go_on = threading.Event()
     async with running(engine, KeySettings(refresh_seconds=0.05)) as keyring:
-        event.listen(engine, "before_cursor_execute", lambda *_: time.sleep(1))
-        started = time.monotonic()
+        event.listen(engine, "before_cursor_execute", lambda *_: go_on.wait(60))
         with pytest.raises(StateUnavailable):
             await keyring.authenticate(UNKNOWN)
         assert keyring.find(token.encode())
-        assert time.monotonic() - started < 0.9
+        assert not go_on.is_set()
+        go_on.set()

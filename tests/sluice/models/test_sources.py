@@ -111,10 +111,10 @@ def run_fetch(place: Place) -> None:
 
 
 def test_killed_in_the_middle_leaves_no_half_model(place: Place) -> None:
-    place.set_converter(30)
+    place.set_converter(600)
     process = multiprocessing.get_context("fork").Process(target=run_fetch, args=(place,))
     process.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while place.events() != ["started"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -134,7 +134,7 @@ def test_two_at_once_convert_once(place: Place) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(20)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert place.events() == ["started", "converted"]
 

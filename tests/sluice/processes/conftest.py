@@ -1,6 +1,5 @@
 """Small real processes for the supervisor to keep."""
 
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from sluice.processes.child import Patience
 from sluice.processes.plan import ProcessSpec
+from tests.ports import free_port
 
 SERVE = """
 import http.server, sys
@@ -23,7 +23,7 @@ def serve():
 QUICK = Patience(
     poll_seconds=0.02,
     check_seconds=0.05,
-    answer_seconds=0.5,
+    answer_seconds=60,
     checks=2,
     failures=3,
     steady_seconds=60,
@@ -34,12 +34,6 @@ QUICK = Patience(
 SpecMaker = Callable[..., ProcessSpec]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def make_spec(tmp_path: Path) -> SpecMaker:
     """A spec whose process runs `code` after the definition of `serve()`, which answers health checks."""
@@ -48,7 +42,7 @@ def make_spec(tmp_path: Path) -> SpecMaker:
         script = tmp_path / f"{name.replace('/', '-')}.py"
         script.write_text(SERVE + code)
         port = free_port()
-        limits = {"start_seconds": 20.0, "stop_seconds": 5.0, "expected_seconds": 1.0, **changes}
+        limits = {"start_seconds": 600.0, "stop_seconds": 60.0, "expected_seconds": 1.0, **changes}
         return ProcessSpec(
             name=name,
             command=(sys.executable, str(script), str(port)),

@@ -24,11 +24,16 @@ class Watched:
             spec, logs, lambda: self.states.append(self.child.state), lambda _, s: self.starts.append(s), patience
         )
 
-    async def until(self, reached: Callable[[ProcessState], bool], seconds: float = 15) -> ProcessState:
+    async def until(self, reached: Callable[[ProcessState], bool], seconds: float = 60) -> ProcessState:
         async with asyncio.timeout(seconds):
             while not reached(self.child.state):
                 await asyncio.sleep(0.01)
         return self.child.state
+
+    async def went_through(self, phase: Phase) -> ProcessState:
+        """The first state in this phase, which may be over."""
+        await self.until(lambda _: any(state.phase is phase for state in self.states))
+        return next(state for state in self.states if state.phase is phase)
 
     async def __aenter__(self) -> "Watched":
         self.child.start()
@@ -59,7 +64,7 @@ async def test_becomes_ready_and_stops(tmp_path: Path, make_spec: SpecMaker) -> 
 async def test_an_exit_is_noticed_at_once_with_the_logs_last_lines(tmp_path: Path, make_spec: SpecMaker) -> None:
     code = "print(*range(100), sep='\\n'); sys.exit('no such device')"
     async with Watched(make_spec("one", code, start_seconds=600), tmp_path) as watched:
-        state = await watched.until(lambda state: state.phase is Phase.BACKOFF, seconds=5)
+        state = await watched.went_through(Phase.BACKOFF)
         lines = state.error.splitlines()
         assert lines[0].startswith("one ended with exit code 1.")
         assert lines[-1] == "no such device"
@@ -101,14 +106,15 @@ async def test_a_steady_process_is_forgiven_its_failures(tmp_path: Path, make_sp
     async with Watched(make_spec("one", "serve()"), tmp_path, patience) as watched:
         for _ in range(3):
             state = await watched.until(is_ready)
-            await asyncio.sleep(0.4)
+            await watched.until(lambda _: not watched.child._failures)
             os.kill(state.pid, signal.SIGKILL)
             await watched.until(lambda now, before=state: now.pid != before.pid)
         assert watched.child.state.phase is not Phase.FAILED
 
 
 async def test_a_process_that_hangs_is_restarted(tmp_path: Path, make_spec: SpecMaker) -> None:
-    async with Watched(make_spec("one", "serve()", stop_seconds=0.2), tmp_path) as watched:
+    patience = dataclasses.replace(QUICK, answer_seconds=1)
+    async with Watched(make_spec("one", "serve()", stop_seconds=0.2), tmp_path, patience) as watched:
         first = await watched.until(is_ready)
         os.kill(first.pid, signal.SIGSTOP)
         second = await watched.until(lambda state: is_ready(state) and state.pid != first.pid)
@@ -117,9 +123,9 @@ async def test_a_process_that_hangs_is_restarted(tmp_path: Path, make_spec: Spec
 
 
 async def test_one_that_is_never_healthy_is_ended(tmp_path: Path, make_spec: SpecMaker) -> None:
-    spec = make_spec("one", "import time; time.sleep(60)", start_seconds=0.3)
+    spec = make_spec("one", "import time; time.sleep(600)", start_seconds=0.3)
     async with Watched(spec, tmp_path) as watched:
-        state = await watched.until(lambda state: state.phase is Phase.BACKOFF)
+        state = await watched.went_through(Phase.BACKOFF)
         assert "was not healthy after 0.3 s" in state.error
 
 
@@ -135,15 +141,16 @@ async def test_one_that_ignores_sigterm_is_killed(tmp_path: Path, make_spec: Spe
     async with Watched(make_spec("one", code, stop_seconds=0.3), tmp_path) as watched:
         state = await watched.until(is_ready)
         started = time.monotonic()
-        await watched.child.stop()
-        assert 0.3 <= time.monotonic() - started < 3
+        async with asyncio.timeout(60):
+            await watched.child.stop()
+        assert time.monotonic() - started >= 0.3
         assert not is_alive(state.pid)
 
 
 async def test_no_grandchild_is_left_whichever_way_it_ends(tmp_path: Path, make_spec: SpecMaker) -> None:
     code = """
 import subprocess
-grandchild = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(60)"])
+grandchild = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"])
 open(sys.argv[0] + ".pid", "w").write(str(grandchild.pid))
 serve()
 """
@@ -156,10 +163,9 @@ serve()
         assert {pid for pid, _ in watched.child.state.members} == {first.pid, grandchild}
         os.kill(first.pid, signal.SIGKILL)
         await watched.until(lambda state: is_ready(state) and state.pid != first.pid)
-        assert not is_alive(grandchild)
+        await watched.until(lambda _: not is_alive(grandchild))
         grandchild = int(Path(spec.command[1] + ".pid").read_text())
-    await asyncio.sleep(0.05)
-    assert not is_alive(grandchild)
+    await watched.until(lambda _: not is_alive(grandchild))
 
 
 async def test_a_running_process_is_not_started_again(tmp_path: Path, make_spec: SpecMaker) -> None:

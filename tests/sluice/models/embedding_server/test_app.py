@@ -18,13 +18,13 @@ REFERENCE = [[0.103257, 0.03042, 0.029096], [-0.036433, 0.034703, -0.04596], [-0
 
 @pytest.fixture
 def client(embedding_server: str) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{embedding_server}/v1", api_key="none", max_retries=0, timeout=60) as client:
+    with openai.OpenAI(base_url=f"{embedding_server}/v1", api_key="none", max_retries=0, timeout=120) as client:
         yield client
 
 
 @pytest.fixture
 def http(embedding_server: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=embedding_server, timeout=60) as http:
+    with httpx.Client(base_url=embedding_server, timeout=120) as http:
         yield http
 
 
@@ -93,7 +93,7 @@ def test_unknown_fields_and_user_are_accepted(client: openai.OpenAI) -> None:
 
 async def test_concurrent_requests_share_batches(embedding_server: str, http: httpx.Client) -> None:
     before = metric(http, "batches_total"), metric(http, "requests_total"), metric(http, "texts_total")
-    async with openai.AsyncOpenAI(base_url=f"{embedding_server}/v1", api_key="none", timeout=60) as client:
+    async with openai.AsyncOpenAI(base_url=f"{embedding_server}/v1", api_key="none", timeout=120) as client:
         texts = [f"text number {index}" for index in range(64)]
         answers = await asyncio.gather(*(client.embeddings.create(model="minilm", input=text) for text in texts))
         together = await client.embeddings.create(model="minilm", input=texts)
@@ -111,17 +111,14 @@ async def test_a_client_that_goes_away_takes_its_texts_with_it(embedding_server:
     host, port = embedding_server.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-    for _ in range(200):
-        if metric(http, "queued_texts"):
-            break
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(60):
+        while not metric(http, "queued_texts"):
+            await asyncio.sleep(0.05)
     writer.close()
     await writer.wait_closed()
-    for _ in range(200):
-        if not metric(http, "queued_texts"):
-            break
-        await asyncio.sleep(0.05)
-    assert metric(http, "queued_texts") == 0
+    async with asyncio.timeout(60):
+        while metric(http, "queued_texts"):
+            await asyncio.sleep(0.05)
     assert metric(http, "texts_total") - texts_before < 900
 
 

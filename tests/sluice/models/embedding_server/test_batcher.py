@@ -27,7 +27,7 @@ class Model:
     def embed(self, inputs: Sequence[TokenIds]) -> Vectors:
         self.batches.append(list(inputs))
         self.called.set()
-        assert self.free.wait(10)
+        assert self.free.wait(60)
         if any(POISON in ids for ids in inputs):
             raise ValueError("poisoned")
         return np.array([[ids[0], len(ids)] for ids in inputs], dtype=np.float32)
@@ -54,7 +54,7 @@ async def hold(model: Model, batcher: Batcher) -> "asyncio.Task[Vectors]":
     """Keep the model busy with one input, so that what comes next waits together."""
     model.free.clear()
     first = asyncio.create_task(batcher.embed([[0]]))
-    await asyncio.to_thread(model.called.wait, 10)
+    await asyncio.to_thread(model.called.wait, 60)
     return first
 
 
