@@ -130,11 +130,23 @@ def test_a_variable_that_the_template_cannot_use(template: str, value: Any) -> N
         "{{ ['x']|map('center', 999999999)|first }}",
         "{% set y = x + x %}{% set y = y + y %}{{ y }}",
         "{% macro grow(y) %}{{ grow(y + y) }}{% endmacro %}{{ grow(x) }}",
+        "{{ x ~ x }}",
+        "{% for y in [x + x] %}{% for z in [y + y] %}{{ z }}{% endfor %}{% endfor %}",
+        "{{ 'a' * 9 }}",
+        "{{ 'aaaaaaaaaa'" + "|join('bbbbbbbbbb')" * 9 + " }}",
+        "{{ x" + "|list|string" * 12 + " }}",
+        "{{ x" + "|list|upper" * 12 + " }}",
     ],
 )
 def test_a_template_that_could_grow_without_end_is_refused(template: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"cannot use|No filter named"):
-        _prompt(template).render({"x": "a"})
+    with pytest.raises(InvalidRequest, match=r"cannot (use|make)|No filter named|becomes longer"):
+        _prompt(template).render({"x": "aa"})
+
+
+def test_lists_of_constants_joins_and_pairs_are_there() -> None:
+    prompt = _prompt("{% for k, v in x.pairs %}{{ k }}{{ v|join(' ') if k in ['a', 'b'] }}{% endfor %}|{{ x|length }}")
+    [message] = prompt.render({"x": {"pairs": [["a", ["1", "2"]], ["c", []]]}})
+    assert message["content"] == "a1 2c|1"
 
 
 def test_loops_within_loops_end_at_the_longest_text() -> None:

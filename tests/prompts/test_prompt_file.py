@@ -45,7 +45,7 @@ GOOD = HEAD + "'{{ a }}'\n"
         (HEAD + "|\n      one\n      {{ a", 8, "unexpected end of template"),
         (HEAD + "'{% if a %}'", 6, "Unexpected end of template"),
         (HEAD + "'{{ a|nope }}'", 6, "No filter named 'nope'"),
-        (HEAD + "'{{ [a]|random }}'", 6, "No filter named 'random'"),
+        (HEAD + "'{{ a|random }}'", 6, "No filter named 'random'"),
         (HEAD + "\"{% include 'x' %}\"", 6, "a prompt cannot include another file"),
         (HEAD + "'{% extends a %}'", 6, "a prompt cannot include another file"),
     ],
