@@ -41,7 +41,7 @@ def gate(engine: Engine, comparison: Comparison, candidate: Candidate, author: s
     )
     with Session(engine) as session:
         last = latest_gate(session, candidate)
-    # Only the last: an older equal one, with another verdict after it, is no longer what promotions go by.
+    # Only the last: after another verdict of the same suite an older equal one is not what promotions go by.
     return last if last is not None and _content(last) == _content(result) else record_gate(engine, result)
 
 

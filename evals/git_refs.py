@@ -1,6 +1,5 @@
 """What a Git repository holds at a commit, through git itself."""
 
-import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,8 +76,3 @@ class Repository:
     def _call(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
         command = [self._git, "-C", str(self.path), *arguments]
         return subprocess.run(command, capture_output=True, check=False)  # noqa: S603, git with our own arguments
-
-
-def blob_hash(content: bytes) -> str:
-    """The hash that Git gives a file of this content: a prompt's version, also outside a repository."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -17,7 +17,7 @@ from evals.cache import serving
 from evals.calibration import calibrate
 from evals.compare import Comparison, compare
 from evals.gate import combined, gate
-from evals.git_refs import Repository, blob_hash
+from evals.git_refs import Repository
 from evals.metrics import JudgeSettings
 from evals.pull_request import PullRequest, evaluate
 from evals.reports.junit import junit
@@ -29,6 +29,7 @@ from evals.suite import Suite, beside, load_suite
 from sluice.database import connect, migrate
 from sluice.errors import InvalidRequest, SluiceError
 from sluice.gateway_client import GatewayClient, gateway_access
+from sluice.git_blob import as_in_git, blob_hash
 from sluice.identity import identify
 from sluice.promotion import Candidate, Verdict
 from sluice.settings_files import load_settings
@@ -149,7 +150,7 @@ class _Platform:
             return retrieval(GatewayClient(*self.access), suite.file.ask), ""
         file = Path(prompt or suite.prompt_path or "")
         if file.is_file():
-            name, content = suite.file.prompt or file.stem, file.read_bytes()
+            name, content = suite.file.prompt or file.stem, as_in_git(file, file.read_bytes())
             return self.prompt(name, content), Candidate("prompt", name, blob_hash(content)).id
         name, at, version = (prompt or "").partition("@")
         if not (name and at and version):

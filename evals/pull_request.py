@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.compare import Comparison, compare, worst
-from evals.git_refs import Repository, blob_hash
+from evals.git_refs import Repository
 from evals.run import Conditions, Run, run_suite
 from evals.subject import Subject
 from evals.suite import Suite, load_suite
 from sluice.errors import ConfigurationError
+from sluice.git_blob import blob_hash
 from sluice.promotion import Candidate, Verdict
 
 SUITES = "evals/suites"

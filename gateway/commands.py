@@ -14,7 +14,7 @@ def usage(
     key: Annotated[str | None, typer.Option(help="Only this key: its id, or the whole key.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what was used: requests, tokens and errors by key, model or day, and the tokens of each day.
+    """Show what was used: requests, tokens and errors by key, model or day, with bars of their tokens, and of each day's.
 
     Charged tokens are what budgets count: those used, and for an answer that broke off what it can have cost at most.
     """

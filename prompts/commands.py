@@ -65,7 +65,7 @@ def label(
     """Move a label to a version, in the name of your key's owner.
 
     A guarded label (`promotion.guarded`: production) moves only to a version that passed its gate against the version
-    that the label is on: `sluice eval pr`, or for the first one `sluice eval run`.
+    that the label is on: `sluice eval pr`, or for the first one `sluice eval run --record`.
     """
     engine, settings = _open_database()
     from prompts.registry import check_label, find_version

@@ -1,6 +1,5 @@
 """A prompt: a named template whose version is its file's Git blob hash, and the messages that it renders to."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, TypedDict
 from prompts.prompt_file import read_prompt_file
 from prompts.template import Template
 from sluice.errors import InvalidRequest, NotFound
+from sluice.git_blob import blob_hash
 
 SHOWN = 100
 """Characters of a client's own words that a message repeats."""
@@ -66,11 +66,6 @@ class Prompt:
                     param=f"prompt.variables.{name[:SHOWN]}",
                 )
         return [{"role": role, "content": template.render(variables)} for role, template in self.messages]
-
-
-def blob_hash(content: bytes) -> str:
-    """The hash that Git knows this content by."""
-    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def parse_prompt(name: str, content: bytes, origin: str = "") -> Prompt:

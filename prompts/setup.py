@@ -4,9 +4,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from prompts.commit import as_in_git, commit_of
+from prompts.commit import commit_of
 from prompts.prompt import read_content
 from prompts.registry import register
+from sluice.git_blob import as_in_git
 
 LIBRARY = Path(__file__).parent / "library"
 SHIPPED = "sluice"

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from prompts.commit import Commit, as_in_git, commit_of
+from prompts.commit import Commit, commit_of
 from prompts.prompt import Prompt, parse_prompt, read_content
 from prompts.registry import register
 from sluice.errors import NotFound
 from sluice.gateway_client import gateway_access
+from sluice.git_blob import as_in_git
 from sluice.identity import identify
 from sluice.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.panel import Panel
 from rich.text import Text
 
-from evals.cache import Cache, key_of
+from evals.cache import Cache, key_of, serving
 from evals.case import Answer, Case, Score
 from evals.metrics.faithfulness import Faithfulness
 from rag.embedding import Embedder
@@ -77,12 +77,14 @@ def _faithfulness(stage: Stage, answered: dict[str, Any]) -> Score:
     """By ragas, with the packaged model as judge; a score of the same answer is kept."""
     cited = tuple(citation["text"] for citation in answered["citations"])
     metric = Faithfulness(metric="faithfulness", model=rag_settings(stage.settings).chat_model)
-    kept, key = Cache(stage.home.root / "evals"), key_of("score", metric.identity, answered["text"], cited)
+    kept = Cache(stage.home.root / "evals" / serving(stage.settings))
+    key = key_of("score", metric.identity, answered["text"], cited)
     score = kept.get(key, Score)
     if score is None:
         scorer = metric.scorer(gateway_access(stage.settings))
         score = scorer(Case("demo", {"question": ANSWERABLE}), Answer(answered["text"], cited))
-        kept.put(key, score)
+        if score.value is not None:
+            kept.put(key, score)
     return score
 
 

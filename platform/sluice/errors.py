@@ -55,7 +55,7 @@ class ProcessFailed(SluiceError):
 
 
 class StateUnavailable(SluiceError):
-    """The database cannot be reached."""
+    """What is kept cannot be used: the database, an index, a store."""
 
     status = 503
     code = "state_unavailable"

@@ -64,7 +64,7 @@ def _merge_file(path: Path, merged: dict[str, Any], origins: dict[KeyPath, str])
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
         data: Any = {} if node is None else _construct(node, (), path, origins)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter: no UTF-8, or a date such as 2026-99-99
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
@@ -101,8 +101,8 @@ def _merge_variable(name: str, value: str, merged: dict[str, Any], origins: dict
     path = tuple(name.removeprefix("SLUICE_").lower().split("__"))
     try:
         data = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigurationError(f"Variable {name}: not valid YAML: {value!r}.") from None
+    except (yaml.YAMLError, ValueError):
+        raise ConfigurationError(f"Variable {name}: not valid YAML: {redact(repr(value))}.") from None
     level = merged
     for part in path[:-1]:
         below: Any = level.setdefault(_existing_key(level, part), {})

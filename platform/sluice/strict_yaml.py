@@ -35,7 +35,7 @@ def read_yaml(content: bytes) -> tuple[yaml.Node | None, Any]:
         return root, yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise NotYaml(content.count(b"\n", 0, error.start) + 1, "not UTF-8.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-99-99 is the latter
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise NotYaml(mark.line + 1 if mark else 1, f"not valid YAML: {problem}.") from None

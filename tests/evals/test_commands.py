@@ -29,7 +29,7 @@ VERSION = "3" * 40
 KEY = "sk-sluice-test"
 PLUGIN = '''
 from evals.subject import stored_prompt
-from evals.git_refs import blob_hash
+from sluice.git_blob import blob_hash
 from sluice.gateway_client import GatewayClient, gateway_access
 
 def make_subject(settings, engine, name, content):

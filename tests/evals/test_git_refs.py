@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.git_refs import Repository, blob_hash
+from evals.git_refs import Repository
 from sluice.errors import InvalidRequest, NotFound
 from tests.evals.repository import PROMPT, SUITE, with_capital_suite
 
@@ -24,11 +24,6 @@ def test_files_are_read_as_they_were_at_a_commit(tmp_path: Path):
     assert repository.changed(first, second) == ["a name with ä.txt", PROMPT]
     assert repository.files(first, "evals/suites") == ["evals/suites/capital.jsonl", SUITE]
     assert repository.author(second, PROMPT) == "ada@example.org"
-
-
-def test_a_blobs_hash_is_gits(tmp_path: Path):
-    made = with_capital_suite(tmp_path)
-    assert blob_hash((tmp_path / PROMPT).read_bytes()) == made.git("rev-parse", f"HEAD:{PROMPT}")
 
 
 def test_the_merge_base_is_where_head_left_base(tmp_path: Path):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from prompts.commit import Commit, as_in_git, commit_of
+from prompts.commit import Commit, commit_of
+from sluice.git_blob import as_in_git
 from tests.prompts.git import commit, git
 
 

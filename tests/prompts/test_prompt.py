@@ -1,14 +1,14 @@
 """What a prompt's version is, and what it renders to."""
 
-import subprocess
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prompts.prompt import blob_hash, load_prompt, parse_prompt
+from prompts.prompt import load_prompt, parse_prompt
 from sluice.errors import InvalidRequest, NotFound
+from sluice.git_blob import blob_hash
 
 GREETING = """\
 description: Greets somebody.
@@ -24,14 +24,6 @@ messages:
     content: |
       Greet {{ name }}!
 """
-
-
-@pytest.mark.parametrize("content", [b"", b"a\n", GREETING.encode(), "ünï\r\n\u2028".encode(), b"\xff\x00" * 70_000])
-def test_a_version_is_the_hash_that_git_gives(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(content)
-    asked = subprocess.run(["git", "hash-object", str(file)], capture_output=True, text=True, check=True)
-    assert blob_hash(content) == asked.stdout.strip()
 
 
 def test_a_file_becomes_a_prompt_named_like_it(tmp_path: Path) -> None:

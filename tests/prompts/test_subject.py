@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from evals.case import Case
-from prompts.prompt import blob_hash
 from prompts.registry import list_versions
 from prompts.subject import make_subject
 from sluice.errors import InvalidRequest
+from sluice.git_blob import blob_hash
 from sluice.settings import Settings
 from tests.doubles.scripted_upstream import ScriptedUpstream
 from tests.gateway.running_gateway import RunningGateway

@@ -30,3 +30,8 @@ def test_a_key_that_is_no_text_is_refused_and_not_written_out() -> None:
 
 def test_an_empty_file_has_no_tree() -> None:
     assert read_yaml(b"") == (None, None)
+
+
+def test_a_date_that_there_is_none_of_is_refused() -> None:
+    with pytest.raises(NotYaml, match="not valid YAML: month must be in"):
+        read_yaml(b"a: 2026-99-99")

@@ -16,6 +16,7 @@ def list_entries(
     """Show the entries, oldest first."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from sluice.audit import entries
     from sluice.database import connect
@@ -28,9 +29,8 @@ def list_entries(
     table = Table("number", "at", "actor", "action", "subject", "detail", box=None, pad_edge=False)
     for entry in found:
         detail = ", ".join(f"{name}: {value}" for name, value in entry.detail.items() if value)
-        table.add_row(
-            str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, entry.action, entry.subject, detail
-        )
+        at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(*map(Text, (str(entry.number), at, entry.actor, entry.action, entry.subject, detail)))
     Console(soft_wrap=True).print(table)
 
 

@@ -106,7 +106,7 @@ def _check_database(settings: Settings) -> Check:
     from sluice.database import connect
     from sluice.identity import list_keys
 
-    shown = settings.database_url.rsplit("@", 1)[-1]  # without a password
+    shown = settings.database_url.rsplit("@", 1)[-1].partition("?")[0]  # without a password
     path = settings.database_url.removeprefix("sqlite:///")
     if path != settings.database_url and not Path(path).exists():
         return Check(False, f"database: {shown} does not exist", "sluice up")

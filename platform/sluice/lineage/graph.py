@@ -2,8 +2,8 @@
 
 An id is `<kind>:<key>`: `request:req-…`, `answer:…`, `prompt:<name>@<hash>`, `commit:<hash>`, `index:<name>@<hash>`,
 `chunk:<hash>`, `document:<hash>`, `model:<name>@<version>`, `gate:…`, `promotion:…`, `run:…`, `training_set:<hash>`,
-`table:<layer>.<name>@<version>`, `file:<hash>`, `prediction:…`, `policy:<name>@<hash>`. What an id names never changes,
-so recording it again changes nothing.
+`table:<layer>.<name>@<version>`, `file:<hash>`, `prediction:…`, `policy:<name>@<hash>`, `agent:<name>@<hash>`,
+`tool_call:…`, `alert:…`, `gateway:…`. What an id names never changes, so recording it again changes nothing.
 """
 
 from collections.abc import Iterable

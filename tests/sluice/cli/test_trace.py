@@ -5,7 +5,7 @@ import pytest
 from sqlmodel import Session
 from typer.testing import CliRunner
 
-from sluice import lineage
+from sluice import audit, lineage
 from sluice.cli.main import build
 from sluice.database import connect, migrate
 from sluice.errors import NotFound
@@ -53,3 +53,10 @@ def test_an_unknown_id_is_one_sentence() -> None:
 def test_the_audit_log_is_listed_and_verified() -> None:
     assert json.loads(run("audit", "list", "--json")) == []
     assert "0 entries is whole" in run("audit", "verify")
+
+
+def test_an_entry_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    with Session(connect(f"sqlite:///{tmp_path / 'home' / 'sluice.db'}")) as session:
+        audit.append(session, actor="ada", action="x.done", subject="model:m@1", detail={"note": "see [/tmp] [wip]"})
+        session.commit()
+    assert "note: see [/tmp] [wip]" in run("audit", "list")
