@@ -85,7 +85,7 @@ def test_a_refusal_comes_with_its_own_fix() -> None:
 
 def test_a_process_that_failed_says_so_in_one_line() -> None:
     wrong = SqlSettings.model_construct(rows="many", seconds=10, memory_mib=256)
-    with pytest.raises(ProcessFailed, match="^The query's process failed: TypeError: .*$"):
+    with pytest.raises(ProcessFailed, match=r"^The query's process failed: TypeError: .*$"):
         query_gold("SELECT id FROM churn", {"churn": CHURN}.get, wrong)
 
 
