@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 REFUSED, OUT_OF_MEMORY = 3, 4
-"""Exit codes. With the first, standard output says what was wrong and, on a second line, what to do where it is known."""
+"""Exit codes. With the first, standard output says what was wrong and, on a second line, what to do if it is known."""
 MOST_BYTES = 4 << 20
 """Of a result; it goes through JSON, and is kept."""
 
