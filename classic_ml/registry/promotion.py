@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from classic_ml.registry.store import has_store, open_store
 from classic_ml.registry.versions import find_version
+from sluice.errors import NotFound
 from sluice.home import Home
 from sluice.promotion import Label, labelled, promote
 from sluice.settings import PromotionSettings
@@ -28,6 +29,21 @@ def promote_model(
     candidate = find_version(engine, model, version).candidate
     label = promote(engine, candidate, PRODUCTION, by=by, settings=settings)
     follow_label(home, engine, model)
+    return label
+
+
+def in_production(engine: Engine, model: str) -> Label:
+    """The label, on the version that is in use.
+
+    Raises:
+        NotFound: it is on none.
+        StateUnavailable: the database cannot be used.
+    """
+    label = labelled(engine, "model", model, PRODUCTION)
+    if label is None:
+        raise NotFound(
+            f"No version of model '{model}' is in production.", fix=f"Promote one: sluice ml promote {model}"
+        )
     return label
 
 
