@@ -27,7 +27,7 @@ class Part(BaseModel):
     """A part of a message."""
 
     type: str
-    text: str = ""
+    text: str | None = None
 
 
 class Message(BaseModel):
@@ -39,7 +39,9 @@ class Message(BaseModel):
     @property
     def text(self) -> str:
         """What it says."""
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or [])
+        return (
+            self.content if isinstance(self.content, str) else "".join(part.text or "" for part in self.content or [])
+        )
 
 
 class StreamOptions(BaseModel):
@@ -72,8 +74,10 @@ class ChatRequest(BaseModel):
             InvalidRequest: the last message is not a question of the user's, or one holds more than text.
         """
         parts = [part for message in self.messages if isinstance(message.content, list) for part in message.content]
-        if other := next((part.type for part in parts if part.type != "text"), None):
+        if (other := next((part.type for part in parts if part.type != "text"), None)) is not None:
             raise InvalidRequest(f"Agents read text only, not '{other[:40]}'.", fix="Leave it out.", param="messages")
+        if any(part.text is None for part in parts):
+            raise InvalidRequest("A part of type 'text' has no text.", fix="Give it one.", param="messages")
         if not self.messages or self.messages[-1].role != "user" or not self.messages[-1].text.strip():
             raise InvalidRequest("The last message must be the user's, with a text.", param="messages")
         return [(message.role, message.text) for message in self.messages]

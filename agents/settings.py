@@ -5,7 +5,7 @@ from sluice.settings import Section, Settings
 
 
 class AgentsSettings(Section):
-    """`model`: the route that agents ask for their decisions and sentences; empty: the first model that chats."""
+    """`model`: the route that agents ask for their decisions; empty: the first model that chats."""
 
     model: str = ""
 

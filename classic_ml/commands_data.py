@@ -45,7 +45,6 @@ def ingest(
 
     settings, engine, lakehouse = _open()
     from classic_ml.churn import CHURN, CUSTOMER
-    from classic_ml.exclusive import exclusive
     from classic_ml.features import materialize
     from classic_ml.ingestion import ingest as load
     from classic_ml.settings import ClassicMlSettings
@@ -53,8 +52,7 @@ def ingest(
 
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     home = Home(settings.platform.home.absolute())
-    # One after the other: of two at once, the later could bring an older version of gold online.
-    with exclusive(home, "ingest"), Console(stderr=True).status(f"Loading {file.name}") as status:
+    with Console(stderr=True).status(f"Loading {file.name}") as status:
         loaded = load(
             file,
             CHURN,

@@ -95,9 +95,9 @@ def bootstrap_difference(
 ) -> Interval:
     """statistic(head) - statistic(base) on the same rows, for what is no mean over rows, such as AUC.
 
-    A percentile bootstrap over rows, each drawn with both of its scores, within each label: so both labels are in every
-    resample in their true share. Meant for hundreds of rows: unlike `paired_interval`, it sees nothing beyond the rows
-    that it is given, and has no width for two models that give every row the same score.
+    A percentile bootstrap over rows, each drawn with both of its scores; without `groups` within each label, so both
+    are in every resample in their true share. Meant for hundreds of rows: unlike `paired_interval`, it sees nothing
+    beyond the rows that it is given, and has no width for two models that give every row the same score.
 
     Args:
         groups: what each row is about, where several rows are about the same (a customer's months). Such rows say little

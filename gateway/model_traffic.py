@@ -1,7 +1,8 @@
 """The endpoints that carry model traffic, as one plain ASGI application: a request's way, top to bottom.
 
-Each step is a module of its own. Nothing here waits but for the client's body, a prompt's look-up, the upstream, and the
-client's socket.
+Each step is a module of its own. A request may wait for the database, where its key or its prompt is not in memory; the
+client's body; the thread that checks guardrails; where its key has budgets, the database, which knows what was spent,
+and the engine's `/tokenize`; the upstream; the client's socket.
 """
 
 import asyncio

@@ -5,13 +5,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
+from gateway.budgets.demand import LIMITS
 from gateway.envelope import Envelope, decode, read_fields
 from gateway.exchange import Exchange
 from gateway.prompt_cache import PromptCache
 from prompts.registry import DEFAULT_LABEL
-
-LENGTHS = ("max_tokens", "max_completion_tokens")
-"""Two names of one parameter: the client's own under either stands against the prompt's."""
 
 
 class PromptReference(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,8 +43,8 @@ async def put_prompt_in(prompts: PromptCache, exchange: Exchange, body: bytes, e
     del fields["prompt"]
     own = decode(_messages, fields.get("messages", b"null"), "messages") or []
     parameters = dict(prompt.parameters)
-    if any(name in fields for name in LENGTHS):
-        parameters = {name: value for name, value in parameters.items() if name not in LENGTHS}
+    if any(name in fields for name in LIMITS):  # the client's own under either name stands against the prompt's
+        parameters = {name: value for name, value in parameters.items() if name not in LIMITS}
     if not envelope.model and prompt.model is not None:
         fields["model"] = Raw(msgspec.json.encode(prompt.model))
     return msgspec.json.encode({**parameters, **fields, "messages": [*messages, *own]})

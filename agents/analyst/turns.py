@@ -1,6 +1,5 @@
 """One turn of one thread: begun, taken up where it stopped, or answered again from what was kept."""
 
-import re
 import secrets
 from asyncio import Lock
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -14,10 +13,10 @@ from agents.analyst.facts import facts_of
 from agents.analyst.graph import Graph
 from agents.analyst.state import State, new_turn
 from agents.tools import ToolContext
+from agents.tools.calls import WELL_FORMED
 from sluice.errors import InvalidRequest, NotFound
 
 OWN_PREFIX = "thread-"
-_NAME = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Turns:
         """
         if wanted is None:
             return f"{OWN_PREFIX}{secrets.token_hex(8)}"
-        if not _NAME.fullmatch(wanted):
+        if not WELL_FORMED.fullmatch(wanted):
             raise InvalidRequest("A thread's id has 1 to 100 letters, digits, or . _ : -", param="metadata.thread_id")
         if wanted.startswith(OWN_PREFIX):
             known = await self._graph.aget_state(_config(context, wanted))

@@ -38,9 +38,9 @@ def call_tool(context: ToolContext, name: str, arguments: Mapping[str, Any], cal
     Raises:
         NotFound: there is no such tool.
         InvalidRequest: an argument is wrong, or `call_id` is no possible id.
-        SluiceError: what the tool's `check` found: an argument names nothing that is there.
         Conflict: `call_id` is another call's.
-        SluiceError: what the tool met; kept as the result of a call with a side effect.
+        SluiceError: what the tool's `check` found, such as an argument that names nothing that is there; or what the
+            tool met, which is kept as the result of a call with a side effect.
     """
     tool = find_tool(registry(context), name)
     parsed = tool.parse(arguments)

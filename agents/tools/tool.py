@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 
 from sluice.errors import InvalidRequest
 from sluice.gateway_client import GatewayClient
-from sluice.home import Home
 from sluice.processes.plan import gateway_url
 from sluice.settings import Settings
 
@@ -32,11 +31,6 @@ class ToolContext:
     owner: str
     key: str = field(repr=False)
     request_id: str = ""
-
-    @property
-    def home(self) -> Home:
-        """Where state lies."""
-        return Home(self.settings.platform.home.absolute())
 
     def gateway(self) -> GatewayClient:
         """A client that calls with the caller's key, under the caller's request; close it after use."""

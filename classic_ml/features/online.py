@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import polars as pl
-from sqlalchemy import JSON, Engine, String
+from sqlalchemy import JSON, Engine, String, func, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col
 
@@ -48,7 +48,8 @@ class OnlineFeatures:
 def materialize(engine: Engine, lakehouse: Lakehouse, view: FeatureView) -> int:
     """Bring each entity's newest features into the store, all in one transaction; returns how many rows changed.
 
-    What is newer there stays, entities that gold does not know stay too, and a second time changes nothing.
+    What is newer there stays, also what a later version of gold says of the same time; entities that gold does not know
+    stay too, and a second time changes nothing.
 
     Raises:
         NotFound: there is no gold table yet.
@@ -66,13 +67,19 @@ def materialize(engine: Engine, lakehouse: Lakehouse, view: FeatureView) -> int:
         }
         for row in _newest(view, view.rows(lakehouse.read("gold", view.table, version))).iter_rows(named=True)
     ]
+    of_table = source.removesuffix(str(version))
     changed = 0
     with Session(engine) as session:
         insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
         for start in range(0, len(rows), BATCH):
             added = insert(OnlineFeature).values(rows[start : start + BATCH])
+            there = col(OnlineFeature.source)
+            # Two ids of one table differ in their last number: the longer one's is greater.
+            later = tuple_(func.length(added.excluded.source), added.excluded.source) > tuple_(
+                func.length(there), there
+            )
             newer = (added.excluded.at > col(OnlineFeature.at)) | (
-                (added.excluded.at == col(OnlineFeature.at)) & (added.excluded.source != col(OnlineFeature.source))
+                (added.excluded.at == col(OnlineFeature.at)) & (later | ~there.startswith(of_table, autoescape=True))
             )
             upsert = added.on_conflict_do_update(
                 index_elements=["view", "entity"],

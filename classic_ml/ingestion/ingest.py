@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 from sqlalchemy import Engine
 
+from classic_ml.exclusive import exclusive
 from classic_ml.ingestion.csv_file import CELLS, CsvFile, read_csv
 from classic_ml.ingestion.dataset import Dataset
 from classic_ml.ingestion.provenance import record_load
@@ -61,7 +62,7 @@ def ingest(
     Raises:
         NotFound, InvalidRequest: the file cannot be used, and nothing was written; or too many of its rows break
             expectations, and bronze and quarantine hold them, but silver nothing.
-        Conflict: the same file is there as the state of another time.
+        Conflict: the same file is there as the state of another time, or another process loads.
         StateUnavailable: the database cannot be used.
     """
     known_at = known_at or at
@@ -69,32 +70,34 @@ def ingest(
         raise InvalidRequest("A load's times need a time zone, and nothing is known before it is so.", param="at")
     file = read_csv(source, dataset.columns)
     load, name = f"file:{file.hash}", dataset.name
-    _refuse_other_time(file, load, dataset, lakehouse, at)
-    already_there = lakehouse.table("gold", name).commit_of(load) is not None
+    # One after the other: of two at once, the earlier's rows could come into gold last.
+    with exclusive(home, "ingest"):
+        _refuse_other_time(file, load, dataset, lakehouse, at)
+        already_there = lakehouse.table("gold", name).commit_of(load) is not None
 
-    kept = home.root / "ml" / "files" / file.hash
-    if not kept.exists():
-        save_whole(kept, file.content)
-    rows = _as_bronze(file, at, known_at)
-    commits = [lakehouse.append("bronze", name, rows, source=load, made_from=[load])]
-    bronze = commits[0].id
-    whole = Expectation("has not as many cells as the header", pl.col(CELLS) == len(dataset.columns))
-    gated = judge(rows, (whole, *dataset.expectations), dataset.key)
-    if not gated.quarantined.is_empty():
-        commits.append(lakehouse.append("quarantine", name, gated.quarantined, source=load, made_from=[bronze]))
-    refused = gated.rejected > rejected_share * rows.height or gated.accepted.is_empty()
-    if not refused:
-        key = (dataset.entity, "as_of", "known_at")
-        silver = dataset.silver(gated.accepted)
-        commits.append(lakehouse.merge("silver", name, silver, key=key, source=load, made_from=[bronze]))
-        # From silver as it is now: another file's correction may have come since, where this load was cut off.
-        version = lakehouse.version("silver", name)
-        kept_rows = lakehouse.read("silver", name, version).join(silver.select(key), on=key, how="semi")
-        made_from = [table_id("silver", name, version)]
-        commits.append(
-            lakehouse.merge("gold", name, dataset.gold(kept_rows), key=key, source=load, made_from=made_from)
-        )
-    record_load(engine, lakehouse, file, at, commits)
+        kept = home.root / "ml" / "files" / file.hash
+        if not kept.exists():
+            save_whole(kept, file.content)
+        rows = _as_bronze(file, at, known_at)
+        commits = [lakehouse.append("bronze", name, rows, source=load, made_from=[load])]
+        bronze = commits[0].id
+        whole = Expectation("has not as many cells as the header", pl.col(CELLS) == len(dataset.columns))
+        gated = judge(rows, (whole, *dataset.expectations), dataset.key)
+        if not gated.quarantined.is_empty():
+            commits.append(lakehouse.append("quarantine", name, gated.quarantined, source=load, made_from=[bronze]))
+        refused = gated.rejected > rejected_share * rows.height or gated.accepted.is_empty()
+        if not refused:
+            key = (dataset.entity, "as_of", "known_at")
+            silver = dataset.silver(gated.accepted)
+            commits.append(lakehouse.merge("silver", name, silver, key=key, source=load, made_from=[bronze]))
+            # From silver as it is now: another file's correction may have come since, where this load was cut off.
+            version = lakehouse.version("silver", name)
+            kept_rows = lakehouse.read("silver", name, version).join(silver.select(key), on=key, how="semi")
+            made_from = [table_id("silver", name, version)]
+            commits.append(
+                lakehouse.merge("gold", name, dataset.gold(kept_rows), key=key, source=load, made_from=made_from)
+            )
+        record_load(engine, lakehouse, file, at, commits)
     if refused:
         raise _too_many(file, gated, rejected_share)
     return Ingested(

@@ -89,6 +89,7 @@ class Lakehouse:
 
         Raises:
             InvalidRequest: it is anything else, is wrong, or takes more than `limits`.
+            ProcessFailed: the process that runs it failed.
         """
         return query_gold(query, self._gold, self.limits)
 

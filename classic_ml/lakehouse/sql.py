@@ -90,13 +90,15 @@ def _run(query: str, tables: dict[str, pyarrow.Table], limits: SqlSettings) -> p
         case 0:
             return _as_frame(done.stdout)
         case sql_process.REFUSED:
-            raise InvalidRequest(done.stdout.decode(), fix=HINT)
+            message, _, fix = done.stdout.decode().partition("\n")
+            raise InvalidRequest(message, fix=fix or HINT)
         case code if code == -signal.SIGALRM:
             raise InvalidRequest(f"The query took more than {limits.seconds:g} s.", fix="Ask for less.")
         case code if code < 0 or code == sql_process.OUT_OF_MEMORY:  # DuckDB does not outlive every failed allocation
             raise InvalidRequest(f"The query took more than {limits.memory_mib} MiB.", fix="Ask for less.")
         case _:
-            raise ProcessFailed(f"The query's process failed: {done.stderr.decode()[-300:].strip()}")
+            last = done.stderr.decode().strip().rpartition("\n")[2]
+            raise ProcessFailed(f"The query's process failed: {last[:300]}")
 
 
 def _as_frame(content: bytes) -> pl.DataFrame:

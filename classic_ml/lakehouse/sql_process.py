@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 REFUSED, OUT_OF_MEMORY = 3, 4
-"""Exit codes; what was wrong stands on standard output."""
+"""Exit codes. With the first, standard output says what was wrong and, on a second line, what to do if it is known."""
 MOST_BYTES = 4 << 20
 """Of a result; it goes through JSON, and is kept."""
 
@@ -69,16 +69,16 @@ def _show(connection: "DuckDBPyConnection", tables: dict[str, "pyarrow.Table"]) 
 
 def _first_rows(relation: "DuckDBPyRelation", most: int) -> "pyarrow.Table":
     if len(set(relation.columns)) < len(relation.columns):
-        _refuse("Two columns of the result have one name. Name them with AS.")
+        _refuse("Two columns of the result have one name.", fix="Name them with AS.")
     batches, height, size = list[pyarrow.RecordBatch](), 0, 0
     reader = relation.to_arrow_reader(most + 1)
     for batch in reader:
         batches.append(batch)
         height, size = height + batch.num_rows, size + batch.nbytes
         if height > most:
-            _refuse(f"The query gives more than {most:,} rows. Aggregate, or add a LIMIT.")
+            _refuse(f"The query gives more than {most:,} rows.", fix="Aggregate, or add a LIMIT.")
         if size > MOST_BYTES:
-            _refuse(f"The query gives more than {MOST_BYTES >> 20} MiB. Ask for less.")
+            _refuse(f"The query gives more than {MOST_BYTES >> 20} MiB.", fix="Ask for less.")
     return pyarrow.Table.from_batches(batches, reader.schema)
 
 
@@ -92,8 +92,8 @@ def _bound_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _refuse(why: str) -> NoReturn:
-    sys.stdout.write(why)
+def _refuse(why: str, fix: str = "") -> NoReturn:
+    sys.stdout.write(f"{why}\n{fix}")
     sys.exit(REFUSED)
 
 

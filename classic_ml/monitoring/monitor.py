@@ -10,13 +10,11 @@ from classic_ml.features import TrainingSet, load_training_set
 from classic_ml.monitoring.alert import Alert, alert_id, raise_alert
 from classic_ml.monitoring.drift import DriftReport, check_drift
 from classic_ml.monitoring.report import as_html, as_json
-from classic_ml.registry import PRODUCTION, ModelVersion, find_version
+from classic_ml.registry import ModelVersion, find_version, in_production
 from classic_ml.settings import MonitoringSettings
 from classic_ml.training.cross_fit import out_of_fold
 from classic_ml.training.examples import as_examples
-from sluice.errors import NotFound
 from sluice.home import Home
-from sluice.promotion import labelled
 from sluice.saving import save_whole
 
 if TYPE_CHECKING:
@@ -46,11 +44,7 @@ def monitor_month(
         NotFound: no version is in production, or its files are gone.
         StateUnavailable: the database cannot be used.
     """
-    label = labelled(engine, "model", model, PRODUCTION)
-    if label is None:
-        raise NotFound(
-            f"No version of model '{model}' is in production.", fix=f"Promote one: sluice ml promote {model}"
-        )
+    label = in_production(engine, model)
     version = find_version(engine, model, label.version)
     reference = load_training_set(home, version.training_set)
     before, now = (_scored(rows, version, home) for rows in (reference, current))

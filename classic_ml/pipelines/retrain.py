@@ -39,6 +39,7 @@ def retrain(
     Raises:
         NotFound: the version or its training set is gone.
         Conflict: another process trains.
+        InvalidRequest: what drifted has too few rows of one label.
         StateUnavailable: the database cannot be used.
     """
     candidate = Candidate.parse(alert.report["model"])

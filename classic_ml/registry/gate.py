@@ -15,7 +15,8 @@ from classic_ml.training.cross_fit import Scores, out_of_fold, roc_auc
 from classic_ml.training.examples import Examples, as_examples
 from evals.statistics import bootstrap_difference, judge_difference
 from sluice.home import Home
-from sluice.promotion import GateResult, Verdict, labelled, latest_gate, record_gate
+from sluice.promotion import GateResult, Verdict, labelled, record_gate
+from sluice.promotion.gate import gates_of
 
 SUITE = "model/out-of-fold"
 CONFIDENCE = 0.95
@@ -37,7 +38,8 @@ def gate_model(home: Home, engine: Engine, model: str, version: str, settings: G
     head = find_version(engine, model, version)
     label = labelled(engine, "model", model, PRODUCTION)
     with Session(engine) as session:
-        known = latest_gate(session, head.candidate)
+        # Other suites may have judged it since.
+        known = next((gate for gate in gates_of(session, head.candidate) if gate.suite == SUITE), None)
     if known and label and label.version == version:
         return known  # it was let through
     incumbent = label and label.version

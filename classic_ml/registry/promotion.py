@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from classic_ml.registry.store import has_store, open_store
 from classic_ml.registry.versions import find_version
+from sluice.errors import NotFound
 from sluice.home import Home
 from sluice.promotion import Label, labelled, promote
 from sluice.settings import PromotionSettings
@@ -31,25 +32,47 @@ def promote_model(
     return label
 
 
-def follow_label(home: Home, engine: Engine, model: str) -> None:
-    """Bring MLflow's alias to where the label is; repeated, and after a kill between the two, it changes no more than
-    that. A version that MLflow has lost stays in use, without an alias.
+def in_production(engine: Engine, model: str) -> Label:
+    """The label, on the version that is in use.
 
     Raises:
+        NotFound: it is on none.
+        StateUnavailable: the database cannot be used.
+    """
+    label = labelled(engine, "model", model, PRODUCTION)
+    if label is None:
+        raise NotFound(
+            f"No version of model '{model}' is in production.", fix=f"Promote one: sluice ml promote {model}"
+        )
+    return label
+
+
+def follow_label(home: Home, engine: Engine, model: str) -> None:
+    """Bring MLflow's alias to where the label is; repeated, and after a kill between the two, it changes no more than
+    that. A version that MLflow has lost stays in use, without an alias, also where its number is another run's there now.
+
+    Raises:
+        NotFound: the label is on a version that is not there.
         StateUnavailable: the database cannot be used.
     """
     label = labelled(engine, "model", model, PRODUCTION)
     if label is None or not has_store(home):
         return
     client = open_store(home)
+    run = find_version(engine, model, label.version).run
     # `open_store` imports MLflow with the settings it needs, so this comes after it.
     from mlflow.exceptions import MlflowException
 
     try:
         aliases = client.get_registered_model(model).aliases
-        if str(aliases.get(PRODUCTION)) != label.version:
+        if str(aliases.get(PRODUCTION)) == label.version:
+            return
+        lost = client.get_model_version(model, label.version).run_id != run
+        if not lost:
             client.set_registered_model_alias(model, PRODUCTION, label.version)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
+        lost = True
+    if lost:
         log.warning("MLflow has no version %s of model '%s' any more: its alias cannot follow.", label.version, model)

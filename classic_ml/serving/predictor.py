@@ -9,14 +9,12 @@ from sqlmodel import Session
 
 from classic_ml.features import online_features
 from classic_ml.projects import find_project
-from classic_ml.registry.promotion import PRODUCTION
+from classic_ml.registry.promotion import in_production
 from classic_ml.registry.versions import ModelVersion, find_version
 from classic_ml.serving.prediction import Prediction
 from classic_ml.training.cross_fit import score
 from classic_ml.training.examples import as_values
-from sluice.errors import NotFound
 from sluice.home import Home
-from sluice.promotion import labelled
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,7 @@ class Predictor:
             StateUnavailable: the database cannot be used.
         """
         project = find_project(model)
-        label = labelled(self._engine, "model", model, PRODUCTION)
-        if label is None:
-            raise NotFound(
-                f"No version of model '{model}' is in production.", fix=f"Promote one: sluice ml promote {model}"
-            )
+        label = in_production(self._engine, model)
         loaded = self._load(model, label.version)
         features = online_features(self._engine, project.view, entity)
         prediction = Prediction(

@@ -57,7 +57,7 @@ class BudgetStep:
 
         Raises:
             BudgetExhausted: not even one token of an answer fits.
-            InvalidRequest: a limit in the body is not a whole number.
+            InvalidRequest: a limit in the body is not a whole number, or its prompt has no bound.
             StateUnavailable: several gateway workers, or what was spent cannot be read.
         """
         if self._workers > 1:

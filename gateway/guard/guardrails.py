@@ -65,8 +65,10 @@ class Guardrails:
         tally = Tally(exchange, policy, self._metrics)
         fields = _decoded(body)
         if policy.checks_input:
-            # What a client puts into a stored prompt is its own, also where that makes a system message of it.
-            given = all_within({VARIABLES: exchange.variables}, VARIABLES, VARIABLES, of_owner=False)
+            # What a client puts into a stored prompt is its own, also where that makes a system message of it; and all
+            # of it is text there, whatever its name is.
+            variables = {VARIABLES: exchange.variables}
+            given = all_within(variables, VARIABLES, VARIABLES, of_owner=False, passed_over=())
             texts = [*texts_of(fields), *given]
             loop = asyncio.get_running_loop()
             decisions = await loop.run_in_executor(self._thread, _check, policy, [(t.value, t.of_owner) for t in texts])

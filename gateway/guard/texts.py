@@ -1,7 +1,7 @@
 """The texts of a request's body that go to a model."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,8 +13,8 @@ SAID = ("content", "reasoning", "reasoning_content", "refusal")
 PART_TEXTS = ("text", "refusal")
 NAMED = ("model", "messages", "prompt", "suffix", "input")
 MEDIA = {"image_url", "video_url", "audio_url", "input_audio", "image_embeds", "audio_embeds", "file"}
-PASSED_OVER = {"id", *MEDIA}
-"""A call's handle; pictures, recordings and files, or their addresses."""
+PASSED_OVER = {"id", "tool_call_id", *MEDIA}
+"""A call's handles; pictures, recordings and files, or their addresses."""
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\\\")
 HARMLESS = re.compile("[A-Za-z_]{0,15}")
 """Words such as a role or a type: no validator finds anything in so few letters."""
@@ -70,7 +70,7 @@ def _of_message(message: dict[str, Any], where: str) -> Iterator[Text]:
         yield from _strings(message, name, f"{where}.{name}", of_owner=of_owner)
     for function in _functions(message):
         _spell_out(function)
-    for name in [name for name in message if name not in SAID]:
+    for name in [name for name in message if name not in (*SAID, "tool_call_id")]:
         yield from all_within(message, name, f"{where}.{name}", of_owner=of_owner)
 
 
@@ -97,17 +97,19 @@ def _meant(escape: re.Match[str]) -> str:
     return escape[0] if needed else character
 
 
-def all_within(holder: Any, key: str | int, where: str, *, of_owner: bool) -> Iterator[Text]:
+def all_within(
+    holder: Any, key: str | int, where: str, *, of_owner: bool, passed_over: Collection[str] = PASSED_OVER
+) -> Iterator[Text]:
     """Every text in a value, whatever its shape. Nothing is shown of its inside, where names are the client's own."""
     waiting = [(holder, key)]
     while waiting:
         holder, key = waiting.pop()
         value: Any = holder[key]
-        if isinstance(value, str) and key != "tool_call_id":
+        if isinstance(value, str):
             if not HARMLESS.fullmatch(value):
                 yield Text(holder, key, where, of_owner)
         elif isinstance(value, dict):
-            waiting += [(value, name) for name in cast("dict[str, Any]", value) if name not in PASSED_OVER]
+            waiting += [(value, name) for name in cast("dict[str, Any]", value) if name not in passed_over]
         elif isinstance(value, list):
             waiting += [(value, number) for number in range(len(cast("list[Any]", value)))]
 

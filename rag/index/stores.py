@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.index.store import Point, Store
-from rag.index.version import POINTS, IndexVersion
+from rag.index.version import POINTS, IndexVersion, damaged
 from rag.settings import RagSettings
-from sluice.errors import StateUnavailable
 
 if TYPE_CHECKING:
     from rag.index.server import ServerStore
@@ -46,10 +45,7 @@ def open_store(rag: RagSettings, home: Path, version: IndexVersion) -> Store:
     try:
         return EdgeStore(folder / POINTS)
     except Exception as error:  # the engine raises nothing narrower
-        raise StateUnavailable(
-            f"Index '{version.name}' in '{folder}' cannot be opened: {error}.",
-            fix="Remove that folder and index again.",
-        ) from error
+        raise damaged(version.name, folder, error) from error
 
 
 def _open_collection(rag: RagSettings, version: IndexVersion) -> "ServerStore":

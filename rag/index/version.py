@@ -83,9 +83,14 @@ def read_manifest(home: Path, name: str, version: str) -> IndexVersion | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:
-        raise StateUnavailable(
-            f"Index '{name}' in '{folder}' cannot be opened: {error}.", fix="Remove that folder and index again."
-        ) from None
+        raise damaged(name, folder, error) from None
+
+
+def damaged(name: str, folder: Path, error: Exception) -> StateUnavailable:
+    """What to raise where a version's files cannot be read."""
+    return StateUnavailable(
+        f"Index '{name}' in '{folder}' cannot be opened: {error}.", fix="Remove that folder and index again."
+    )
 
 
 def current_version(home: Path, engine: Engine, name: str) -> IndexVersion:

@@ -59,7 +59,7 @@ def _die() -> None:
 
 
 async def _turn(context: ToolContext, question: str) -> dict[str, Any]:
-    async with AsyncSqliteSaver.from_conn_string(str(context.home.root / "checkpoints.db")) as saver:
+    async with AsyncSqliteSaver.from_conn_string(str(context.settings.platform.home / "checkpoints.db")) as saver:
         turns = Turns(graph.build_graph(saver))
         events = [event async for event in turns.run(context, "one", [("user", question)])]
     text = "".join(event.text for event in events if isinstance(event, Text))

@@ -56,6 +56,25 @@ def test_what_is_newer_online_stays(
     assert online_features(engine, CUSTOMER, "0002-TESTS").at == FEBRUARY
 
 
+@pytest.mark.parametrize(
+    ("there", "changed"),
+    [("table:gold.churn@10", 0), ("table:gold.churn@2", 0), ("table:gold.churn@1", 1), ("table:gold.customers@10", 1)],
+)
+def test_of_one_time_the_later_version_of_gold_holds(
+    write: Write, load: Load, lakehouse: Lakehouse, engine: Engine, there: str, changed: int
+) -> None:
+    load(write("a.csv", [customer(1)]), JANUARY)
+    load(write("b.csv", [customer(1, tenure="12")]), JANUARY)
+    materialize(engine, lakehouse, CUSTOMER)
+    with Session(engine) as session:
+        row = session.exec(select(OnlineFeature)).one()
+        assert row.source == "table:gold.churn@2"
+        row.source = there
+        session.add(row)
+        session.commit()
+    assert materialize(engine, lakehouse, CUSTOMER) == changed
+
+
 def test_a_name_that_no_customer_can_have_is_refused(engine: Engine) -> None:
     """SQLite looks for it, PostgreSQL's texts cannot hold it."""
     with pytest.raises((NotFound, InvalidRequest), match=r"knows no customer_id|holds the character NUL"):

@@ -4,10 +4,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from classic_ml.lakehouse.sql import query_gold, tables_of
+from classic_ml.lakehouse.sql import HINT, query_gold, tables_of
 from classic_ml.lakehouse.sql_process import configuration
 from classic_ml.settings import SqlSettings
-from sluice.errors import InvalidRequest
+from sluice.errors import InvalidRequest, ProcessFailed
 
 CHURN = pl.DataFrame({"id": ["a", "b", "c"], "months": [1, 2, 3]})
 MANY = pl.DataFrame({"id": ["x" * 10] * 20})
@@ -72,6 +72,21 @@ def test_an_empty_result_keeps_its_columns() -> None:
 def test_anything_else_is_refused_and_says_why(text: str, why: str) -> None:
     with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")):
         query(text)
+
+
+def test_a_refusal_comes_with_its_own_fix() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        query("SELECT 1 AS one FROM churn", rows=2)
+    assert str(caught.value) == "The query gives more than 2 rows. Aggregate, or add a LIMIT."
+    with pytest.raises(InvalidRequest) as caught:
+        query("SELECT age FROM churn")
+    assert caught.value.fix == HINT
+
+
+def test_a_process_that_failed_says_so_in_one_line() -> None:
+    wrong = SqlSettings.model_construct(rows="many", seconds=10, memory_mib=256)
+    with pytest.raises(ProcessFailed, match=r"^The query's process failed: TypeError: .*$"):
+        query_gold("SELECT id FROM churn", {"churn": CHURN}.get, wrong)
 
 
 def test_duckdb_itself_reaches_no_file(tmp_path: Path) -> None:

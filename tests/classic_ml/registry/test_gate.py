@@ -7,7 +7,7 @@ from sqlmodel import Session, select
 from classic_ml.registry import gate_model, promote_model
 from classic_ml.registry.gate import calibration_error
 from classic_ml.settings import GateSettings
-from sluice.promotion import GateResult, Verdict, approve
+from sluice.promotion import GateResult, Verdict, approve, record_gate
 from sluice.settings import PromotionSettings
 from tests.classic_ml.trained import GOOD, SIMILAR, USELESS, Trained
 
@@ -57,6 +57,13 @@ def test_nothing_is_judged_twice_but_again_when_something_changed(trained: Train
     assert judge(trained, GOOD).incumbent is None  # what is in production keeps the verdict that let it in
     with Session(trained.engine) as session:
         assert len(session.exec(select(GateResult)).all()) == 3
+
+
+def test_another_suites_verdict_is_none_of_this_one(trained: Trained) -> None:
+    first = judge(trained, GOOD)
+    again = {"kind": "model", "name": "churn", "version": GOOD, "data_hash": first.data_hash, "author": first.author}
+    record_gate(trained.engine, GateResult(**again, suite="model/fairness", verdict=Verdict.FAIL))
+    assert judge(trained, GOOD).id == first.id
 
 
 def test_calibration_error() -> None:

@@ -9,7 +9,7 @@ from sluice.errors import GateRefused, NotAllowed, NotFound
 from sluice.promotion import approve, labelled
 from sluice.promotion.candidate import Candidate
 from sluice.settings import PromotionSettings
-from tests.classic_ml.trained import AUTHOR, GOOD, Trained
+from tests.classic_ml.trained import AUTHOR, GOOD, SIMILAR, Trained
 
 CANDIDATE = Candidate("model", "churn", GOOD)
 GATE = GateSettings(minimum_auc=0.6, calibration_error=0.2)
@@ -60,6 +60,19 @@ def test_what_mlflow_has_lost_stays_in_production(trained: Trained) -> None:
     open_store(trained.home).delete_registered_model("churn")
     follow_label(trained.home, trained.engine, "churn")
     assert find_version(trained.engine, "churn", GOOD).load(trained.home) is not None
+
+
+def test_the_alias_never_comes_to_stand_on_another_run(trained: Trained, caplog: pytest.LogCaptureFixture) -> None:
+    gate_model(trained.home, trained.engine, "churn", GOOD, GATE)
+    approve(trained.engine, CANDIDATE, by="bea")
+    promote(trained)
+    client, other = open_store(trained.home), find_version(trained.engine, "churn", SIMILAR)
+    client.delete_registered_model("churn")  # as where the store was lost: it counts from 1 again
+    client.create_registered_model("churn")
+    assert str(client.create_model_version("churn", other.artifacts, other.run).version) == GOOD
+    follow_label(trained.home, trained.engine, "churn")
+    assert alias(trained) is None
+    assert "its alias cannot follow" in caplog.text
 
 
 def test_a_version_that_is_not_there(trained: Trained) -> None:
