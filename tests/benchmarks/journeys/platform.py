@@ -47,7 +47,7 @@ def made(platform: RunningPlatform) -> dict[str, object]:
         for table in MADE_ONCE:
             found[table] = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         kinds = "SELECT substr(id, 1, instr(id, ':') - 1) AS kind, count(*) FROM lineage_node GROUP BY kind"
-        happened = {"answer", "request", "tool_call"}
+        happened = {"answer", "request", "tool_call", "gateway"}
         found |= {f"lineage {kind}": count for kind, count in database.execute(kinds) if kind not in happened}
     mlflow = platform.home / "mlflow" / "mlflow.db"
     if mlflow.exists():
