@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[3]
@@ -43,7 +43,8 @@ def fresh_platform() -> Iterator[RunningPlatform]:
 def made(platform: RunningPlatform) -> dict[str, object]:
     """What was made, not what happened: rows of these tables, tables of the lakehouse, runs and versions, points."""
     found: dict[str, object] = {}
-    with sqlite3.connect(platform.home / "sluice.db") as database:
+    # Closed at once: a connection left open would lose its locks when the file is copied, and then read what is old.
+    with closing(sqlite3.connect(platform.home / "sluice.db")) as database:
         for table in MADE_ONCE:
             found[table] = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         kinds = "SELECT substr(id, 1, instr(id, ':') - 1) AS kind, count(*) FROM lineage_node GROUP BY kind"
@@ -51,7 +52,7 @@ def made(platform: RunningPlatform) -> dict[str, object]:
         found |= {f"lineage {kind}": count for kind, count in database.execute(kinds) if kind not in happened}
     mlflow = platform.home / "mlflow" / "mlflow.db"
     if mlflow.exists():
-        with sqlite3.connect(mlflow) as database:
+        with closing(sqlite3.connect(mlflow)) as database:
             for table in ("runs", "model_versions"):
                 found[f"mlflow {table}"] = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
     for folder in ("indexes", "lakehouse", "ml"):
