@@ -15,9 +15,8 @@ def ask_streaming(
     thread: str = "",
     *,
     show: Callable[[dict[str, Any]], None],
-    say: Callable[[str], None] | None,
 ) -> dict[str, Any]:
-    """Ask, and pass on each step and each piece of the answer as it comes.
+    """Ask, and pass on each step as it comes.
 
     Returns:
         `{"answer", "metadata", "request_id"}`.
@@ -43,10 +42,7 @@ def ask_streaming(
             event = json.loads(line[5:])
             if "error" in event:
                 raise UpstreamFailed(event["error"]["message"], code=event["error"].get("code"))
-            text = "".join(choice["delta"].get("content") or "" for choice in event["choices"])
-            answer += text
-            if say is not None and text:
-                say(text)
+            answer += "".join(choice["delta"].get("content") or "" for choice in event["choices"])
             told = event.get("metadata", {})
             if "step" in told:
                 show(told["step"])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 agents = typer.Typer(name="agents", help="Ask agents, list their tools, approve what waits.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Key = Annotated[str | None, typer.Option(help="Act in the name of this key's owner. Default: your own key.")]
 CallArgument = Annotated[str, typer.Argument(help="The call's id, as 'sluice agents pending' shows it.")]
 
 
@@ -28,12 +29,18 @@ def ask(
     from agents.asking import ask_streaming
 
     with _gateway() as gateway:
-        told = ask_streaming(gateway, agent, question, thread, show=_show_step, say=None if as_json else _say)
+        told = ask_streaming(gateway, agent, question, thread, show=_show_step)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
-    else:
-        typer.echo()
-        typer.echo(f"thread {told['metadata']['thread_id']}", err=True)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(told["answer"]))  # whole, since lines break between words only where these are known
+    metadata = told["metadata"]
+    typer.echo(f"thread {metadata['thread_id']}", err=True)
+    if metadata["answer_id"] is not None:  # a call waits: there is no answer yet
+        typer.echo(f"Where it comes from: sluice trace {metadata['answer_id']}", err=True)
 
 
 @agents.command()
@@ -66,21 +73,21 @@ def pending(as_json: AsJson = False) -> None:
 
 
 @agents.command()
-def approve(call: CallArgument, as_json: AsJson = False) -> None:
+def approve(call: CallArgument, key: Key = None, as_json: AsJson = False) -> None:
     """Say yes to a call that somebody else asked for; it runs at once, and this waits for its end."""
-    _decide(call, "approve", as_json)
+    _decide(call, "approve", key, as_json)
 
 
 @agents.command()
-def deny(call: CallArgument, as_json: AsJson = False) -> None:
+def deny(call: CallArgument, key: Key = None, as_json: AsJson = False) -> None:
     """Say no to a call that somebody else asked for; it never runs."""
-    _decide(call, "deny", as_json)
+    _decide(call, "deny", key, as_json)
 
 
-def _decide(call: str, decision: str, as_json: bool) -> None:
+def _decide(call: str, decision: str, key: str | None, as_json: bool) -> None:
     from urllib.parse import quote
 
-    with _gateway() as gateway:
+    with _gateway(key) as gateway:
         decided, _ = gateway.post(f"/tools/calls/{quote(call, safe='')}/{decision}", {})
     if as_json:
         typer.echo(json.dumps(decided, indent=2))
@@ -90,15 +97,15 @@ def _decide(call: str, decision: str, as_json: bool) -> None:
         typer.echo(json.dumps(decided["result"]))
 
 
-def _gateway() -> "GatewayClient":
+def _gateway(key: str | None = None) -> "GatewayClient":
     from sluice.gateway_client import GatewayClient, gateway_access
+    from sluice.processes.plan import gateway_url
     from sluice.settings_files import load_settings
 
-    return GatewayClient(*gateway_access(load_settings()))
-
-
-def _say(text: str) -> None:
-    typer.echo(text, nl=False)
+    settings = load_settings()
+    if key is None:
+        return GatewayClient(*gateway_access(settings))
+    return GatewayClient(f"{gateway_url(settings.gateway)}/v1", key)
 
 
 def _show_step(step: dict[str, Any]) -> None:

@@ -75,7 +75,6 @@ def _ask(stage: Stage, gateway: GatewayClient, question: str, thread: str = "") 
         question,
         thread,
         show=lambda step: stage.show(Text(describe_step(step), "dim")),
-        say=None,
     )
     stage.show(Text(told["answer"]))
     return told

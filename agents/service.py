@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from agents.analyst.graph import build_graph
 from agents.analyst.release import NAME
@@ -15,7 +15,7 @@ from agents.analyst.turns import Turns
 from agents.chat_api import PREFIX, ChatRequest, answer
 from agents.mcp_server import McpResponse, create_manager
 from agents.tools import ToolContext, call_tool, decide, registry, waiting_calls
-from sluice.errors import NotFound
+from sluice.errors import InvalidRequest, NotFound
 from sluice.home import Home
 from sluice.services import Caller, Services
 
@@ -23,8 +23,19 @@ from sluice.services import Caller, Services
 class ToolRequest(BaseModel):
     """A tool's arguments, and the call's own id where the caller wants it to happen once."""
 
+    model_config = ConfigDict(extra="allow")
+
     arguments: dict[str, Any] = {}
     id: str | None = None
+
+    def refuse_others(self) -> None:
+        """Raise InvalidRequest where there is another field: likely an argument that was not put among them."""
+        for field in self.model_extra or ():
+            raise InvalidRequest(
+                f"A call of a tool has no field '{field[:40]}'.",
+                fix='Put the tool\'s arguments inside "arguments".',
+                param=field[:40],
+            )
 
 
 def mount(services: Services) -> None:
@@ -74,6 +85,7 @@ def mount(services: Services) -> None:
 
     @app.post("/v1/tools/{name}")
     async def call(name: str, request: ToolRequest, caller: Caller) -> dict[str, Any]:
+        request.refuse_others()
         return (await asyncio.to_thread(call_tool, context_of(caller), name, request.arguments, request.id)).as_json()
 
     # Without sessions there is nothing to listen for (GET) or to end (DELETE): they are refused, as MCP allows.

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from classic_ml.lakehouse import Lakehouse
+    from classic_ml.lakehouse.table import Table
     from sluice.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -90,12 +91,19 @@ def ingest(
     typer.echo(f"{', '.join(loaded.tables)}; {online:,} customers brought online.")
 
 
-def tables(as_json: AsJson = False) -> None:
-    """List the tables: layer, name, version, rows."""
+def tables(
+    table: Annotated[str | None, typer.Argument(help="Show the columns of this one: gold.churn.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tables: layer, name, version, rows. Or the columns of one, with their types."""
     _, _, lakehouse = _open()
     from classic_ml.churn import CHURN
 
-    found = [(table, table.open()) for table in lakehouse.tables([CHURN.name])]
+    there = lakehouse.tables([CHURN.name])
+    if table is not None:
+        _show_columns(lakehouse, there, table, as_json)
+        return
+    found = [(table, table.open()) for table in there]
     columns = ["layer", "name", "version", "rows"]
     rows = [(table.layer, table.name, opened.version(), opened.count()) for table, opened in found]
     if as_json:
@@ -181,6 +189,19 @@ def training_set(
     typer.echo(f"training_set:{built.id}")
     typer.echo(f"{rows.height:,} rows, {positive:,} with {built.label} = 1, {len(built.features)} features.")
     typer.echo(f"From {built.table}, in {built.path}")
+
+
+def _show_columns(lakehouse: "Lakehouse", there: "list[Table]", named: str, as_json: bool) -> None:
+    from sluice.errors import NotFound
+
+    table = next((table for table in there if f"{table.layer}.{table.name}" == named), None)
+    if table is None:
+        raise NotFound(f"There is no table {named[:100]}.", fix="See: sluice ml tables")
+    columns = lakehouse.columns(table.layer, table.name)
+    if as_json:
+        _print_json(columns)
+    else:
+        _print_table(["column", "type"], [[name, kind] for name, kind in columns.items()])
 
 
 def _open() -> "tuple[Settings, Engine, Lakehouse]":

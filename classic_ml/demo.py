@@ -65,6 +65,7 @@ def _load_month(stage: Stage, settings: "ClassicMlSettings", month: datetime) ->
             engine=stage.engine,
             home=stage.home,
             rejected_share=settings.quality.rejected_share,
+            now=month,  # the demo plays this month, whatever the clock says
         )
     there = "were there already" if loaded.already_there else "loaded"
     stage.show(f"  {loaded.accepted:,} of {loaded.rows:,} rows {there}: {', '.join(loaded.tables)}")

@@ -68,7 +68,7 @@ def show_hits(hits: list[dict[str, Any]], console: Console | None = None) -> Non
 
 def show_answer(given: dict[str, Any], console: Console | None = None) -> None:
     """The answer, what each number in it stands for, and its id."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or Console(highlight=False)
     console.print(Text(given["text"]))
     for citation in given["citations"]:
         line = Text(f"  [{citation['number']}] ").append(place(citation), "cyan")

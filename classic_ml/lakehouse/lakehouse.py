@@ -67,6 +67,15 @@ class Lakehouse:
                 raise
             raise NotFound(f"There is no {table_id(layer, name, version)}.", fix="See: sluice ml tables") from None
 
+    def columns(self, layer: Layer, name: str) -> dict[str, str]:
+        """A table's columns and their types.
+
+        Raises:
+            NotFound: there is no such table.
+        """
+        rows = pl.scan_delta(self._existing(layer, name).uri, storage_options=self.storage_options or None)
+        return {column: str(kind) for column, kind in rows.collect_schema().items()}
+
     def append(self, layer: Layer, name: str, rows: pl.DataFrame, *, source: str, made_from: Sequence[str]) -> Commit:
         """Add a source's rows, once; a second time changes nothing and returns the first commit."""
         return self.table(layer, name).commit(rows, source, made_from)

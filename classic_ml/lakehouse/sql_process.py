@@ -35,6 +35,9 @@ def main() -> None:
             result = _first_rows(connection.sql(query), rows)
     except (duckdb.OutOfMemoryException, MemoryError):
         sys.exit(OUT_OF_MEMORY)
+    except duckdb.BinderException as error:  # as a rule a column that no table has
+        has = [f"gold.{name} has {', '.join(content.column_names)}." for name, content in tables.items()]
+        _refuse(f"The query failed: {reason(error)}.", fix=" ".join(has))
     except (duckdb.Error, pyarrow.ArrowException) as error:
         _refuse(f"The query failed: {reason(error)}.")
     with pyarrow.ipc.new_stream(sys.stdout.buffer, result.schema) as stream:

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from classic_ml.features import TrainingSet, build_training_set
 from classic_ml.lakehouse import Lakehouse
 from classic_ml.projects import find_project
+from sluice.errors import InvalidRequest
 from sluice.home import Home
 from sluice.settings import Settings
 
@@ -19,7 +20,12 @@ def training_set_of_month(settings: Settings, engine: Engine, model: str, month:
         InvalidRequest: nothing was loaded as of that time.
     """
     project, lakehouse = find_project(model), Lakehouse.of(settings)
-    chosen = month or lakehouse.read("gold", project.view.table)[project.view.event_time].max()
-    assert isinstance(chosen, datetime)
+    there: list[datetime] = (
+        lakehouse.read("gold", project.view.table)[project.view.event_time].unique().sort().to_list()
+    )
+    chosen = month or there[-1]
+    if chosen not in there:
+        newest = ", ".join(f"{at:%Y-%m-%d}" for at in there[-12:])
+        raise InvalidRequest(f"Nothing was loaded as of {chosen:%Y-%m-%d}.", fix=f"There are: {newest}.")
     home = Home(settings.platform.home.absolute())
     return build_training_set(lakehouse, [project.view], project.labels, engine, home, since=chosen, until=chosen)

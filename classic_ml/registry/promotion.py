@@ -5,7 +5,7 @@ import logging
 from sqlalchemy import Engine
 
 from classic_ml.registry.store import has_store, open_store
-from classic_ml.registry.versions import find_version
+from classic_ml.registry.versions import find_version, list_versions
 from sluice.errors import NotFound
 from sluice.home import Home
 from sluice.promotion import Label, labelled, promote
@@ -41,9 +41,9 @@ def in_production(engine: Engine, model: str) -> Label:
     """
     label = labelled(engine, "model", model, PRODUCTION)
     if label is None:
-        raise NotFound(
-            f"No version of model '{model}' is in production.", fix=f"Promote one: sluice ml promote {model}"
-        )
+        there = list_versions(engine, model)
+        fix = f"Promote one: sluice ml promote {model} VERSION" if there else f"Train one: sluice ml train {model}"
+        raise NotFound(f"No version of model '{model}' is in production.", fix=fix)
     return label
 
 

@@ -39,9 +39,18 @@ def test_a_question_is_answered_and_its_steps_go_to_stderr() -> None:
     done = run("ask", "Hi, how are you?", "--thread", "mine")
     assert done.exit_code == 0
     assert done.stdout.startswith("I have no tool for that.")
-    assert done.stderr == "  route: none, by its words\nthread mine\n"
     told = json.loads(run("ask", "Hi, how are you?", "--thread", "mine", "--json").stdout)
+    trace = f"Where it comes from: sluice trace {told['metadata']['answer_id']}"
+    assert done.stderr == f"  route: none, by its words\nthread mine\n{trace}\n"
     assert (told["metadata"]["thread_id"], told["metadata"]["state"]) == ("mine", "answered")
+
+
+def test_an_answer_breaks_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    told = json.loads(run("ask", "Hi, how are you?", "--thread", "mine", "--json").stdout)
+    shown = run("ask", "Hi, how are you?", "--thread", "mine").stdout
+    assert max(map(len, shown.splitlines())) <= 30
+    assert shown.split() == told["answer"].split()
 
 
 def test_an_approval_from_end_to_end(
@@ -52,12 +61,12 @@ def test_an_approval_from_end_to_end(
     waiting = run("pending").stdout
     assert call_id in waiting
     assert ALERT in waiting
+    assert "sluice trace" not in run("ask", TRAIN, "--thread", "mine").stderr
     own = run("approve", call_id).exception
     assert isinstance(own, UpstreamRefused)
     assert (own.status, own.message.split(",")[0]) == (403, f"ada asked for {call_id}")
-    monkeypatch.setenv("OPENAI_API_KEY", services.bob)
-    assert f"{call_id} of start_training, asked for by ada: done." in run("approve", call_id).stdout
-    monkeypatch.setenv("OPENAI_API_KEY", services.ada)
+    approved = run("approve", call_id, "--key", services.bob).stdout
+    assert f"{call_id} of start_training, asked for by ada: done." in approved
     assert run("ask", TRAIN, "--thread", "mine").stdout.startswith(f"Training for {ALERT} led to version 2")
 
 

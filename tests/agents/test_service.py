@@ -72,6 +72,11 @@ def test_mistakes_with_tools(services: RunningServices) -> None:
     )
     listed = services.post("/v1/tools/predict_churn", {"arguments": ["7590-VHVEG"]})
     assert (listed.status_code, listed.json()["error"]["param"]) == (400, "arguments")
+    outside = services.post("/v1/tools/predict_churn", {"customer": "7590-VHVEG"})
+    assert (outside.status_code, outside.json()["error"]["param"]) == (400, "customer")
+    assert message_of(outside) == (
+        "A call of a tool has no field 'customer'. Put the tool's arguments inside \"arguments\"."
+    )
     bad_id = services.post("/v1/tools/predict_churn", {"arguments": {"customer": "x"}, "id": "a b"})
     assert (bad_id.status_code, bad_id.json()["error"]["param"]) == (400, "id")
     no_alert = services.post("/v1/tools/start_training", {"arguments": {"alert": "alert-nothing"}})

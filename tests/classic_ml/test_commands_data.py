@@ -41,6 +41,10 @@ def test_the_journey_from_a_file_to_a_training_set(write: Write) -> None:
         ("silver", 9),
         ("gold", 9),
     ]
+    assert json.loads(run("tables", "gold.churn", "--json"))["tenure"] == "Int64"
+    assert "tenure" in run("tables", "bronze.churn")
+    with pytest.raises(NotFound, match=r"no table gold\.weather\. See: sluice ml tables"):
+        run("tables", "gold.weather")
     assert "0009-TESTS" in run("quarantine")
     found = json.loads(run("features", "0003-TESTS", "--json"))
     assert (found["features"]["tenure"], found["source"]) == (10, "table:gold.churn@1")

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from classic_ml.commands import ml
-from sluice.errors import GateRefused, MissingRequirement, NotAllowed, NotAuthenticated, NotFound
+from sluice.errors import GateRefused, InvalidRequest, MissingRequirement, NotAllowed, NotAuthenticated, NotFound
 from sluice.identity import create_key
 from tests.classic_ml.trained import AUTHOR, GOOD, USELESS, Trained
 
@@ -58,6 +58,8 @@ def test_from_a_version_to_production_and_to_an_alert(trained: Trained) -> None:
     assert Path(found["page"]).exists()
     assert f"Next: sluice ml retrain {found['alert']}" in run("drift")
     assert json.loads(run("drift", "--month", "2026-01-31", "--json"))["alert"] is None
+    with pytest.raises(InvalidRequest, match=r"as of 2020-01-01\. There are: 2026-01-31, 2026-02-28\.$"):
+        run("drift", "--month", "2020-01-01")
 
 
 def test_a_verdict_that_is_no_pass_is_an_exit_code(trained: Trained) -> None:

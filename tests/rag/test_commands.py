@@ -78,4 +78,8 @@ def test_ask_shows_the_answer_its_citations_and_its_id(
     assert "Two. [1]" in shown
     assert "[1] [a].md:3-9" in shown
     assert "answer:req-1" in shown
-    assert gateway_double.sent("/v1/ask") == [{"question": "a question", "index": "docs"}]
+    long = given | {"text": "payment method " * 20}
+    monkeypatch.setattr(gateway_double, "answer", lambda _path, _body: long)
+    monkeypatch.setenv("COLUMNS", "18")
+    assert run("ask", "a question").stdout.splitlines()[0].rstrip() == "payment method"
+    assert gateway_double.sent("/v1/ask")[:1] == [{"question": "a question", "index": "docs"}]

@@ -118,7 +118,7 @@ def _check_gate(candidate: Candidate, gate: GateResult, incumbent: str | None) -
     if gate.verdict != Verdict.PASS:
         raise GateRefused(
             f"The gate's verdict on {candidate} is '{gate.verdict}' ('{gate.suite}', {gate.id}).",
-            fix="Mend what it found, or give it more cases." if gate.verdict == Verdict.FAIL else "Give it more cases.",
+            fix="Mend what it found." if gate.verdict == Verdict.FAIL else "Give it more cases or rows.",
         )
     if gate.incumbent != incumbent:
         raise GateRefused(

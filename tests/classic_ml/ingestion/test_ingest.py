@@ -102,6 +102,13 @@ def test_a_line_of_another_length_is_quarantined(write: Write, load: Load, lakeh
     assert lakehouse.read("quarantine", "churn")["reasons"].to_list() == [["has not as many cells as the header"]]
 
 
+def test_a_line_cut_elsewhere_has_that_one_fault(write: Write, load: Load, lakehouse: Lakehouse) -> None:
+    path = write("a.csv", [customer(number) for number in range(9)])
+    with path.open("a") as file:
+        file.write("0009-TESTS,Female,0\n")
+    assert load(path, JANUARY).reasons == {"has not as many cells as the header": 1}
+
+
 def test_repeated_rows_alone_do_not_refuse_it(write: Write, load: Load) -> None:
     assert load(write("twice.csv", [customer(1), customer(2)] * 2), JANUARY).accepted == 2
 
@@ -119,6 +126,15 @@ def test_a_file_with_other_columns_leaves_nothing(write: Write, load: Load, lake
 def test_times_must_make_sense(write: Write, load: Load, known_at: object) -> None:
     with pytest.raises(InvalidRequest, match="times"):
         load(write("a.csv", [customer(1)]), JANUARY, known_at=known_at)
+
+
+def test_what_lies_in_the_future_is_refused(write: Write, load: Load, lakehouse: Lakehouse) -> None:
+    path = write("a.csv", [customer(1)])
+    for at, known_at in ((FEBRUARY, None), (JANUARY, FEBRUARY)):
+        with pytest.raises(InvalidRequest, match=r"^2026-02-28 lies in the future\. Name a time that has come"):
+            load(path, at, known_at=known_at, now=JANUARY)
+    assert counts(lakehouse) == {}
+    assert load(path, JANUARY, now=JANUARY).accepted == 1
 
 
 def test_the_trace_ends_at_every_file(write: Write, load: Load, engine: Engine) -> None:

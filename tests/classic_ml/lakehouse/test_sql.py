@@ -80,6 +80,9 @@ def test_a_refusal_comes_with_its_own_fix() -> None:
     assert str(caught.value) == "The query gives more than 2 rows. Aggregate, or add a LIMIT."
     with pytest.raises(InvalidRequest) as caught:
         query("SELECT age FROM churn")
+    assert caught.value.fix == "gold.churn has id, months."
+    with pytest.raises(InvalidRequest) as caught:
+        query("SELECT count(*) FROM silver.churn")
     assert caught.value.fix == HINT
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from classic_ml.registry import find_version, follow_label, gate_model, promote_model
+from classic_ml.registry import find_version, follow_label, gate_model, in_production, promote_model
 from classic_ml.registry.store import open_store
 from classic_ml.settings import GateSettings
 from sluice.errors import GateRefused, NotAllowed, NotFound
@@ -50,6 +50,13 @@ def test_the_alias_follows_a_label_that_moved_without_it(trained: Trained) -> No
     open_store(trained.home).set_registered_model_alias("churn", "production", "2")
     follow_label(trained.home, trained.engine, "churn")
     assert alias(trained) == GOOD
+
+
+def test_the_next_step_is_named_where_nothing_is_in_production(trained: Trained) -> None:
+    with pytest.raises(NotFound, match=r"Promote one: sluice ml promote churn VERSION$"):
+        in_production(trained.engine, "churn")
+    with pytest.raises(NotFound, match=r"Train one: sluice ml train weather$"):
+        in_production(trained.engine, "weather")
 
 
 def test_what_mlflow_has_lost_stays_in_production(trained: Trained) -> None:

@@ -83,7 +83,10 @@ def test_without_a_pass_nothing_moves(engine: Engine, verdict: Verdict | None) -
 def test_the_last_verdict_counts(engine: Engine) -> None:
     judge(engine, PROMPT)
     judge(engine, PROMPT, Verdict.FAIL)
-    with pytest.raises(GateRefused, match="'fail'"):
+    with pytest.raises(GateRefused, match=r"'fail' .*\. Mend what it found\.$"):
+        move(engine, PROMPT)
+    judge(engine, PROMPT, Verdict.INCONCLUSIVE)
+    with pytest.raises(GateRefused, match=r"'inconclusive' .*\. Give it more cases or rows\.$"):
         move(engine, PROMPT)
 
 
