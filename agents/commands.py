@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sluice.cli.table import print_table
+
 if TYPE_CHECKING:
     from sluice.gateway_client import GatewayClient
 
@@ -55,7 +57,7 @@ def tools(as_json: AsJson = False) -> None:
         (tool["name"], ", ".join(tool["parameters"].get("properties", {})), _yes(tool["approval"]), tool["description"])
         for tool in found
     ]
-    _print_table(("tool", "arguments", "approval", "what it does"), rows)
+    print_table(("tool", "arguments", "approval", "what it does"), rows)
 
 
 @agents.command()
@@ -69,7 +71,7 @@ def pending(as_json: AsJson = False) -> None:
         typer.echo("Nothing waits.")
     else:
         rows = [(call["id"], call["tool"], json.dumps(call["arguments"]), call["caller"]) for call in found]
-        _print_table(("call", "tool", "arguments", "asked for by"), rows)
+        print_table(("call", "tool", "arguments", "asked for by"), rows)
 
 
 @agents.command()
@@ -116,14 +118,3 @@ def _show_step(step: dict[str, Any]) -> None:
 
 def _yes(flag: bool) -> str:
     return "needed" if flag else ""
-
-
-def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)

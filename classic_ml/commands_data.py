@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sluice.cli.table import print_table
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -87,7 +89,7 @@ def ingest(
     typer.echo(f"{loaded.accepted:,} of {loaded.rows:,} rows of {file.name} loaded, as of {loaded.as_of:%Y-%m-%d}.")
     if loaded.quarantined:
         typer.echo(f"{loaded.quarantined:,} are in quarantine (sluice ml quarantine):")
-        _print_table(["rows", "reason"], [[f"{count:,}", reason] for reason, count in loaded.reasons.items()])
+        print_table(["rows", "reason"], [[f"{count:,}", reason] for reason, count in loaded.reasons.items()])
     typer.echo(f"{', '.join(loaded.tables)}; {online:,} customers brought online.")
 
 
@@ -111,7 +113,7 @@ def tables(
     elif not rows:
         typer.echo("There are no tables yet. To make some: sluice ml ingest FILE")
     else:
-        _print_table(columns, [[layer, name, str(version), f"{count:,}"] for layer, name, version, count in rows])
+        print_table(columns, [[layer, name, str(version), f"{count:,}"] for layer, name, version, count in rows])
 
 
 def quarantine(
@@ -129,7 +131,7 @@ def quarantine(
     if as_json:
         _print_json(kept.to_dicts())
         return
-    _print_table(
+    print_table(
         ["file", "row", CHURN.key, "reasons"],
         [
             [row["file"][:12], str(row["row"]), row[CHURN.key], "; ".join(row["reasons"])]
@@ -150,7 +152,7 @@ def features(entity: Annotated[str, typer.Argument(help="A customer's id.")], as
             {"entity": entity, "features": found.values, "at": found.at.isoformat(), "source": found.source},
         )
         return
-    _print_table(["feature", "value"], [[name, str(value)] for name, value in found.values.items()])
+    print_table(["feature", "value"], [[name, str(value)] for name, value in found.values.items()])
     typer.echo(f"As of {found.at:%Y-%m-%d}, from {found.source}.")
 
 
@@ -201,7 +203,7 @@ def _show_columns(lakehouse: "Lakehouse", there: "list[Table]", named: str, as_j
     if as_json:
         _print_json(columns)
     else:
-        _print_table(["column", "type"], [[name, kind] for name, kind in columns.items()])
+        print_table(["column", "type"], [[name, kind] for name, kind in columns.items()])
 
 
 def _open() -> "tuple[Settings, Engine, Lakehouse]":
@@ -220,14 +222,3 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 def _print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2, default=str))
-
-
-def _print_table(columns: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)

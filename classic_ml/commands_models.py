@@ -1,12 +1,13 @@
 """`sluice ml train`, `gate`, `approve`, `promote`, `models`, `predict`, `drift`, `retrain`."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sluice.cli.table import print_table
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -81,7 +82,7 @@ def train(
             }
         )
         return
-    _print_table(TRIAL_COLUMNS, trial_rows(trained.trials))
+    print_table(TRIAL_COLUMNS, trial_rows(trained.trials))
     done = "was trained before" if trained.reused else "is the candidate"
     typer.echo(f"{version.candidate.id} {done}: ROC AUC {version.auc:.4f} over five folds (run {version.run}).")
     typer.echo(f"Next: sluice ml gate {model} {version.version}")
@@ -162,7 +163,7 @@ def models(model: Model = "churn", as_json: AsJson = False) -> None:
         typer.echo(f"Model '{model}' has no version yet. To make one: sluice ml train {model}")
     else:
         shown = [row | {"roc_auc": f"{row['roc_auc']:.4f}", "training_set": row["training_set"][:12]} for row in rows]
-        _print_table(list(rows[0]), [[str(value or "") for value in row.values()] for row in shown])
+        print_table(list(rows[0]), [[str(value or "") for value in row.values()] for row in shown])
 
 
 def predict(
@@ -210,7 +211,7 @@ def drift(
         _print_json({"page": str(found.page), "alert": alert and alert.id, **report})
         return
     rows = [[one.name, str(one.severity), f"{one.psi:.3f}", f"{one.p_value:.2g}"] for one in found.report.features]
-    _print_table(["column", "severity", "stability index", "p, adjusted"], rows)
+    print_table(["column", "severity", "stability index", "p, adjusted"], rows)
     typer.echo(f"Report: {found.page}")
     if alert is not None:
         typer.echo(f"Alert {alert.id}, {alert.severity}: {alert.summary}")
@@ -281,14 +282,3 @@ def _print_gate(result: "GateResult") -> None:
 
 def _print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2))
-
-
-def _print_table(columns: Sequence[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)

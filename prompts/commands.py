@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sluice.cli.table import print_table
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -102,12 +104,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    columns = [Column(name, no_wrap=name != "detail") for name in (rows[0] if rows else ())]
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
-    Console(soft_wrap=True).print(table if rows else "There are no prompts yet. Register some: sluice prompts sync")
+    if rows:
+        print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+    else:
+        typer.echo("There are no prompts yet. Register some: sluice prompts sync")

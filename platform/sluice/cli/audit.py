@@ -15,7 +15,6 @@ def list_entries(
 ) -> None:
     """Show the entries, oldest first."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from sluice.audit import entries
@@ -26,12 +25,16 @@ def list_entries(
     if as_json:
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in found], indent=2))
         return
-    table = Table("number", "at", "actor", "action", "subject", "detail", box=None, pad_edge=False)
+    console = Console(highlight=False)
     for entry in found:
-        detail = ", ".join(f"{name}: {value}" for name, value in entry.detail.items() if value)
-        at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(*map(Text, (str(entry.number), at, entry.actor, entry.action, entry.subject, detail)))
-    Console(soft_wrap=True).print(table)
+        console.print(
+            Text(f"{entry.number:>5}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.actor}  ").append(entry.action, "bold")
+        )
+        console.print(Text(f"       {entry.subject}"), soft_wrap=True)  # an id stays whole, to be pasted
+        for name, value in entry.detail.items():
+            if value:
+                shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                console.print(Text(f"       {name}: {shown}", "dim"), soft_wrap=True)
 
 
 @audit.command()

@@ -1,5 +1,6 @@
 """A lineage tree for the terminal, and for programs."""
 
+import json
 from typing import Any
 
 from rich.text import Text
@@ -32,7 +33,7 @@ def _grow(tree: Tree, node: Node) -> None:
 
 
 def _line(role: str, node: Node) -> Text:
-    line = Text()
+    line = Text(overflow="fold")
     if role:
         line.append(f"{role}  ", "dim")
     line.append(node.id, "bold")
@@ -42,7 +43,8 @@ def _line(role: str, node: Node) -> Text:
         line.append("  (not recorded)", "yellow")
     for name, value in node.attributes.items():
         if value not in (None, "", [], {}):
-            text = str(value)
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            text = " ".join(text.split())
             shown = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
             line.append(f"\n  {name}: ", "dim")
             line.append(shown)

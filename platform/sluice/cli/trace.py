@@ -29,4 +29,4 @@ def trace(
     if as_json:
         typer.echo(json.dumps(as_plain(tree), indent=2))
     else:
-        Console(highlight=False, soft_wrap=True).print(as_tree(tree))
+        Console(highlight=False).print(as_tree(tree))

@@ -26,7 +26,7 @@ def trace_demo(stage: Stage) -> Outcome:
             raise MissingRequirement(f"There is no {thing.split()[1]} to trace yet.", fix=f"Run: sluice demo {demo}")
         with stage.step(f"Trace {thing} of `sluice demo {demo}`"):
             tree = lineage.trace(stage.engine, lineage.find(stage.engine, outcomes[demo].trace_id))
-        stage.console.print(as_tree(tree), soft_wrap=True)
+        stage.console.print(as_tree(tree))
         nodes = list(_nodes(tree))
         found += len(nodes)
         if missing := [node.id for node in nodes if not node.known]:

@@ -106,7 +106,10 @@ def _check_gates(
     candidate: Candidate, gates: list[GateResult], incumbent: str | None, required: tuple[str, ...]
 ) -> None:
     if not gates:
-        raise GateRefused(f"No gate has judged {candidate}.", fix="Run its evaluation first.")
+        raise GateRefused(
+            f"No gate has judged {candidate}.",
+            fix="Have it judged first: a prompt by 'sluice eval', a model by 'sluice ml gate'.",
+        )
     last = {suite: gate for gate in reversed(gates) for suite in gate.suites}
     if missing := [suite for suite in required if suite not in last]:
         raise GateRefused(f"{candidate} was not judged by the suite '{missing[0]}'.", fix="Run that suite.")
