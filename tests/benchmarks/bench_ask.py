@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from rag.index.search import Index
 from rag.settings import RagSettings
 from rag.view import indexing_progress
 from sluice.database import connect, migrate
+from sluice.errors import SluiceError
 from sluice.gateway_client import GatewayClient, gateway_access
 from sluice.settings_files import load_settings
 from tests.benchmarks.report import Row, row, show, write
@@ -135,4 +137,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SluiceError as error:
+        sys.exit(f"Error: {error}")
