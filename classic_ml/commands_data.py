@@ -54,7 +54,6 @@ def ingest(
     from sluice.home import Home
 
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    home = Home(settings.platform.home.absolute())
     with Console(stderr=True).status(f"Loading {file.name}") as status:
         loaded = load(
             file,
@@ -62,7 +61,7 @@ def ingest(
             _utc(as_of) or today,
             lakehouse=lakehouse,
             engine=engine,
-            home=home,
+            home=Home(settings.platform.home.absolute()),
             rejected_share=settings.section("classic_ml", ClassicMlSettings).quality.rejected_share,
             known_at=_utc(known_at),
         )

@@ -95,7 +95,7 @@ def _check(policy: Policy, texts: list[tuple[str, bool]]) -> list[Decision]:
     """Check each. A check costs a millisecond however short its text, and tools have hundreds of short descriptions,
     in which there hardly ever is anything: so all that is the owner's is looked at in one go first."""
     together = APART.join(text for text, of_owner in texts if of_owner)
-    clean = not policy.check_input(together, of_owner=True).verdicts
+    clean = not (together and policy.check_input(together, of_owner=True).verdicts)
     return [
         Decision(text, False, ()) if of_owner and clean else policy.check_input(text, of_owner=of_owner)
         for text, of_owner in texts
