@@ -24,6 +24,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
         parent_id: the request on whose behalf this one was made.
         prompt: the stored prompt it named, `<name>@<version>`.
         policy: the guardrail policy that applied, `<name>@<hash>`; `verdicts`: what it found, as JSON; None: nothing.
+        cost: what budgets in money were charged, in billionths of the currency.
+        upstream: which of a route's several upstreams answered; `cache`: what the response cache did.
     """
 
     request_id: str
@@ -44,6 +46,9 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
     prompt: str | None = None
     policy: str | None = None
     verdicts: str | None = None
+    cost: int = 0
+    upstream: str | None = None
+    cache: str | None = None
 
 
 class UsageRow(SQLModel, table=True):
@@ -73,6 +78,9 @@ class UsageRow(SQLModel, table=True):
     prompt: str | None = Field(default=None, sa_type=String)
     policy: str | None = Field(default=None, sa_type=String)
     verdicts: str | None = Field(default=None, sa_type=String)
+    cost: int = Field(default=0, sa_type=BigInteger)
+    upstream: str | None = Field(default=None, sa_type=String)
+    cache: str | None = Field(default=None, sa_type=String)
 
 
 _columns = list(SQLModel.metadata.tables["usage_record"].columns)

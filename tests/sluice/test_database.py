@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from sluice.database import connect, migrate
+from sluice.database import MIGRATIONS, connect, migrate
 from sluice.errors import ConfigurationError, StateUnavailable
+from sluice.identity import Budget, list_budgets
 
 WITH_TABLES = (
     "agents.tools.records",
@@ -19,7 +22,7 @@ WITH_TABLES = (
     "classic_ml.serving.prediction",
     "gateway.usage.record",
     "prompts.registry",
-    "sluice.identity.budgets",
+    "sluice.identity",
     "sluice.promotion",
 )
 
@@ -130,3 +133,23 @@ def test_url_of_no_usable_database_is_refused(url: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem) as raised:
         connect(url)
     assert "hunter2" not in str(raised.value)
+
+
+def test_budgets_of_the_older_version_become_those_of_their_keys(database_url: str) -> None:
+    engine = connect(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql("INSERT INTO budget VALUES ('k1/day', 'key', 'k1', 500, 'day')")
+    migrate(database_url)
+    assert list_budgets(engine) == {"key:k1": (Budget("key:k1/tokens/day", "key:k1", 500, "day"),)}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        rows = connection.exec_driver_sql("SELECT * FROM budget").mappings().all()
+    assert [dict(row) for row in rows] == [
+        {"id": "k1/day", "scope": "key", "scope_id": "k1", "tokens": 500, "window": "day"}
+    ]
+    engine.dispose()

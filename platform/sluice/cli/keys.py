@@ -63,7 +63,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
     now = datetime.now(UTC)
     budgets = list_budgets(engine)
-    rows = [_row(key, budgets.get(key.id, ()), now) for key in list_keys(engine)]
+    rows = [_row(key, budgets.get(f"key:{key.id}", ()), now) for key in list_keys(engine)]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:

@@ -1,82 +1,140 @@
-"""Token budgets: so many tokens over a window, for a scope."""
+"""Budgets: an amount of tokens or of money over a window, for a scope."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from sqlalchemy import BigInteger, Engine, Index, String
+from sqlalchemy import BigInteger, Engine, String
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from sluice.errors import InvalidRequest
+from sluice import audit
+from sluice.errors import InvalidRequest, NotFound
+from sluice.identity.revisions import next_meters
 
 Window = Literal["minute", "hour", "day", "month", "ever"]
 """Calendar windows in UTC; `ever` never ends."""
 WINDOWS: tuple[Window, ...] = get_args(Window)
-MOST_TOKENS = 2**53
-"""What any JSON reader takes as a whole number."""
+Unit = Literal["tokens", "money"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+NANO = 10**9
+"""Money is counted in whole billionths of the currency that the prices are in."""
+MOST = 2**53
+"""What any JSON reader, and Redis, takes as a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """An amount of tokens over a window. `id` is `<key id>/<window>`; `scope_id` is the key's id."""
+    """An amount over a window: of tokens, or of billionths of the currency.
+
+    Attributes:
+        id: `<scope>/<unit>/<window>`; a scope has one of each.
+        hard: nothing is let through beyond it; a soft one only warns.
+    """
 
     id: str
-    scope_id: str
-    tokens: int
+    scope: str
+    amount: int
     window: Window
+    unit: Unit = "tokens"
+    hard: bool = True
 
     def __str__(self) -> str:
-        return f"{self.tokens:,} tokens" + (" in all" if self.window == "ever" else f" per {self.window}")
+        amount = f"{self.amount:,} tokens" if self.unit == "tokens" else f"{self.amount / NANO:,.2f} of money"
+        return amount + (" in all" if self.window == "ever" else f" per {self.window}")
 
 
 class BudgetRow(SQLModel, table=True):
-    """A budget's row. `scope` is `key` so far, and `scope_id` the key's id."""
+    """A budget's row."""
 
     __tablename__: ClassVar[str] = "budget"  # pyright: ignore[reportIncompatibleVariableOverride]
-    __table_args__ = (Index("ix_budget_scope", "scope", "scope_id"),)
 
     id: str = Field(primary_key=True, sa_type=String)
-    scope: str = Field(sa_type=String)
-    scope_id: str = Field(sa_type=String)
-    tokens: int = Field(sa_type=BigInteger)
+    scope: str = Field(index=True, sa_type=String)
+    amount: int = Field(sa_type=BigInteger)
     window: Window = Field(sa_type=String)
+    unit: Unit = Field(default="tokens", sa_type=String)
+    hard: bool = True
 
 
-def rows_of_key(key_id: str, budgets: Mapping[str, int]) -> list[BudgetRow]:
-    """The rows of a new key's budgets, tokens by window.
+def budget_row(scope: str, amount: int, window: str, unit: str = "tokens", *, hard: bool = True) -> BudgetRow:
+    """The row of a budget.
 
     Raises:
-        InvalidRequest: a window that there is none of, or an amount that is no budget.
+        InvalidRequest: a window or unit that there is none of, or an amount that is no budget.
     """
-    rows: list[BudgetRow] = []
-    for name, tokens in budgets.items():
-        if name not in WINDOWS:
-            raise InvalidRequest(
-                f"'{name}' is no window of a budget.", fix=f"Take one of: {', '.join(WINDOWS)}.", param="per"
-            )
-        if not 0 < tokens <= MOST_TOKENS:
-            raise InvalidRequest(
-                f"A budget of {tokens} tokens is none.", fix=f"Take 1 to {MOST_TOKENS} tokens.", param="budget"
-            )
-        rows.append(BudgetRow(id=f"{key_id}/{name}", scope="key", scope_id=key_id, tokens=tokens, window=name))
-    return rows
+    if window not in WINDOWS:
+        raise InvalidRequest(
+            f"'{window}' is no window of a budget.", fix=f"Take one of: {', '.join(WINDOWS)}.", param="per"
+        )
+    if unit not in UNITS:
+        raise InvalidRequest(f"'{unit}' is no unit of a budget.", fix=f"Take one of: {', '.join(UNITS)}.", param="unit")
+    if not 0 < amount <= MOST:
+        what, most = (f"{amount} tokens", MOST) if unit == "tokens" else (f"{amount / NANO:g} of money", MOST // NANO)
+        raise InvalidRequest(f"A budget of {what} is none.", fix=f"Take at most {most}, and not 0.", param="budget")
+    return BudgetRow(id=f"{scope}/{unit}/{window}", scope=scope, amount=amount, window=window, unit=unit, hard=hard)
 
 
-def by_key(rows: Iterable[BudgetRow]) -> dict[str, tuple[Budget, ...]]:
-    """Budgets by the id of their key."""
+def set_budget(
+    engine: Engine, scope: str, amount: int, window: str, unit: str = "tokens", *, hard: bool = True, by: str
+) -> Budget:
+    """Give a scope a budget, in place of the one it has for this unit and window.
+
+    Args:
+        scope: of any kind; whoever calls knows that there is one.
+        amount: tokens, or billionths of the currency.
+        by: who does it, for the audit log.
+
+    Raises:
+        InvalidRequest: as `budget_row`.
+        StateUnavailable: the database cannot be used.
+    """
+    row = budget_row(scope, amount, window, unit, hard=hard)
+    with Session(engine, expire_on_commit=False) as session:
+        next_meters(session)
+        old = session.get(BudgetRow, row.id)
+        detail = {"amount": amount, "hard": hard, "before": old and old.amount}
+        session.merge(row)
+        audit.append(session, actor=by, action="budget.set", subject=row.id, detail=detail)
+        session.commit()
+    return _budget(row)
+
+
+def remove_budget(engine: Engine, budget_id: str, *, by: str) -> None:
+    """Take a budget away.
+
+    Raises:
+        NotFound: there is none of that id.
+        StateUnavailable: the database cannot be used.
+    """
+    with Session(engine) as session:
+        next_meters(session)
+        row = session.get(BudgetRow, budget_id)
+        if row is None:
+            raise NotFound(
+                f"There is no budget '{budget_id[:100]}'.", fix="'sluice budgets list' shows those there are."
+            )
+        session.delete(row)
+        audit.append(session, actor=by, action="budget.removed", subject=budget_id, detail={"amount": row.amount})
+        session.commit()
+
+
+def by_scope(rows: Iterable[BudgetRow]) -> dict[str, tuple[Budget, ...]]:
+    """Budgets by their scope."""
     found: dict[str, tuple[Budget, ...]] = {}
     for row in rows:
-        budget = Budget(row.id, row.scope_id, row.tokens, row.window)
-        found[row.scope_id] = (*found.get(row.scope_id, ()), budget)
+        found[row.scope] = (*found.get(row.scope, ()), _budget(row))
     return found
 
 
 def list_budgets(engine: Engine) -> dict[str, tuple[Budget, ...]]:
-    """The budgets of all keys that have any, by the key's id.
+    """All budgets, by their scope.
 
     Raises:
         StateUnavailable: the database cannot be used.
     """
     with Session(engine) as session:
-        chosen = select(BudgetRow).where(BudgetRow.scope == "key").order_by(col(BudgetRow.id))
-        return by_key(session.exec(chosen))
+        return by_scope(session.exec(select(BudgetRow).order_by(col(BudgetRow.id))))
+
+
+def _budget(row: BudgetRow) -> Budget:
+    return Budget(row.id, row.scope, row.amount, row.window, row.unit, row.hard)

@@ -6,7 +6,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,8 +17,11 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from sluice.errors import NotAuthenticated, StateUnavailable
-from sluice.identity.budgets import Budget, BudgetRow, by_key
-from sluice.identity.keys import ID_LENGTH, KEY_PATTERN, PREFIX, SECRET_LENGTH, ApiKey, ApiKeyRevision
+from sluice.identity.budgets import Budget, BudgetRow, by_scope
+from sluice.identity.keys import ID_LENGTH, KEY_PATTERN, PREFIX, SECRET_LENGTH, ApiKey
+from sluice.identity.limits import Limit, LimitRow, limits_by_scope
+from sluice.identity.revisions import ApiKeyRevision
+from sluice.identity.scopes import Scope, chain, key_scope
 from sluice.settings import KeySettings
 
 log = logging.getLogger(__name__)
@@ -37,13 +40,24 @@ REFRESH_WAIT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose key a request carries, the models it may use (None: all), its guardrail policy, if any, and its budgets."""
+    """Whose key a request carries.
+
+    Attributes:
+        models: it may use; None: all.
+        policy: the guardrail policy it is under, if any.
+        scopes: the key's own last, before it all that it stands under.
+        budgets: of all these scopes; `limits` too.
+        role: what it may do under /admin; None: nothing.
+    """
 
     key_id: str
     owner: str
     models: frozenset[str] | None
     policy: str | None = None
+    scopes: tuple[str, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    role: str | None = None
 
     def may_use(self, model: str) -> bool:
         """Whether the key's owner allowed it this model."""
@@ -62,21 +76,39 @@ _NOBODY = _Entry(secrets.token_bytes(32), -math.inf, Identity("", "", frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Meters:
+    """What is counted for whom: by scope, and what each scope stands under."""
+
+    parents: Mapping[str, str | None]
+    budgets: Mapping[str, tuple[Budget, ...]]
+    limits: Mapping[str, tuple[Limit, ...]]
+
+
+NO_METERS = Meters({}, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
 class _Changes:
     entries: dict[bytes, _Entry]
-    revision: int
+    meters: Meters
+    seen: tuple[int, int]
     complete: bool
 
 
 class Keyring:
-    """The cache of keys in one process. Use it from one event loop, between `start` and `stop`."""
+    """The cache of keys in one process. Use it from one event loop, between `start` and `stop`.
+
+    Attributes:
+        meters: all budgets and limits. When any changes, every identity is a new object.
+    """
 
     def __init__(self, engine: Engine, settings: KeySettings, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._entries: dict[bytes, _Entry] = {}
-        self._revision = -1
+        self.meters: Meters = NO_METERS
+        self._seen: tuple[int, int] = (-1, -1)
         self._refreshed = -math.inf
         self._attempted = -math.inf
         self._lost = False
@@ -174,12 +206,12 @@ class Keyring:
 
     async def _refresh(self) -> None:
         self._attempted = started = time.monotonic()
-        changes = await asyncio.get_running_loop().run_in_executor(self._thread, self._load, self._revision)
+        changes = await asyncio.get_running_loop().run_in_executor(self._thread, self._load, self._seen, self.meters)
         if changes.complete:
             self._entries = changes.entries
         else:
             self._entries.update(changes.entries)
-        self._revision, self._refreshed = changes.revision, started
+        self.meters, self._seen, self._refreshed = changes.meters, changes.seen, started
         if self._lost:
             log.warning("API keys are refreshed again.")
         self._lost = False
@@ -190,37 +222,50 @@ class Keyring:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _load(self, seen: int) -> _Changes:
-        """What changed after revision `seen`; everything, where an older database has taken this one's place."""
+    def _load(self, seen: tuple[int, int], meters: Meters) -> _Changes:
+        """What changed since; everything, where meters changed or an older database has taken this one's place."""
         with Session(self._engine) as session:
-            latest = session.exec(select(ApiKeyRevision.value)).one()
+            latest = session.exec(select(ApiKeyRevision.value, ApiKeyRevision.meters)).one()
             if latest == seen:
-                return _Changes({}, seen, complete=False)
-            complete = latest < seen
-            since = -1 if complete else seen
+                return _Changes({}, meters, seen, complete=False)
+            complete = latest[1] != seen[1] or latest[0] < seen[0]
+            since = -1 if complete else seen[0]
+            meters = _read_meters(session)
             keys = session.exec(select(ApiKey).where(col(ApiKey.revision) > since)).all()
-            limited = select(BudgetRow).join(ApiKey, col(BudgetRow.scope_id) == col(ApiKey.id))
-            limited = limited.where(BudgetRow.scope == "key", col(ApiKey.revision) > since)
-            budgets = by_key(session.exec(limited.order_by(col(BudgetRow.id))))
-            revision = max((key.revision for key in keys), default=latest)
-            entries = {key.id.encode(): _entry(key, budgets.get(key.id, ())) for key in keys}
-            return _Changes(entries, max(latest, revision), complete)
+            revision = max((key.revision for key in keys), default=latest[0])
+            entries = {key.id.encode(): _entry(key, meters) for key in keys}
+            return _Changes(entries, meters, (max(latest[0], revision), latest[1]), complete)
 
 
 def identity_of(key: ApiKey, token: str) -> Identity | None:
     """The owner of a key's row, if `token` is that key and it is valid now."""
-    entry = _entry(key)
+    entry = _entry(key, NO_METERS)
     matches = compare_digest(sha256(token.encode()[SECRET]).digest(), entry.digest)
     return entry.identity if matches and time.time() < entry.valid_until else None
 
 
-def _entry(key: ApiKey, budgets: tuple[Budget, ...] = ()) -> _Entry:
+def _read_meters(session: Session) -> Meters:
+    parents = dict(session.exec(select(Scope.id, Scope.parent)).all())
+    budgets = by_scope(session.exec(select(BudgetRow).order_by(col(BudgetRow.id))))
+    return Meters(parents, budgets, limits_by_scope(session.exec(select(LimitRow).order_by(col(LimitRow.id)))))
+
+
+def _entry(key: ApiKey, meters: Meters) -> _Entry:
     valid_until = math.inf if key.expires_at is None else key.expires_at.timestamp()
-    models = None if key.models is None else frozenset(key.models)
+    scopes = (*chain(key.scope, meters.parents), key_scope(key.id))
     return _Entry(
         digest=bytes.fromhex(key.secret_hash),
         valid_until=-math.inf if key.revoked_at else valid_until,
-        identity=Identity(key.id, key.owner, models, key.policy, budgets),
+        identity=Identity(
+            key.id,
+            key.owner,
+            None if key.models is None else frozenset(key.models),
+            key.policy,
+            scopes,
+            tuple(budget for scope in scopes for budget in meters.budgets.get(scope, ())),
+            tuple(limit for scope in scopes for limit in meters.limits.get(scope, ())),
+            key.role,
+        ),
     )
 
 

@@ -1,8 +1,4 @@
-"""API keys as they lie in the database, and the three things done to them.
-
-Every change takes the next revision from a one-row counter and holds that row until it commits. So revisions become
-visible in their order, and a cache that asks for "everything after the last I saw" misses nothing.
-"""
+"""API keys as they lie in the database, and the three things done to them."""
 
 import hashlib
 import re
@@ -10,23 +6,29 @@ import secrets
 import string
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
-from sqlalchemy import JSON, BigInteger, Engine, String, update
+from sqlalchemy import JSON, BigInteger, Engine, String
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from sluice import audit
 from sluice.database import UtcDateTime
 from sluice.errors import InvalidRequest, NotFound
-from sluice.identity.budgets import rows_of_key
+from sluice.identity.budgets import budget_row
+from sluice.identity.revisions import next_revision
 
 PREFIX = "sk-sluice-"
 ID_LENGTH = 12
 SECRET_LENGTH = 40
 KEY_PATTERN = f"{PREFIX}([a-z0-9]{{{ID_LENGTH}}})-([A-Za-z0-9]{{{SECRET_LENGTH}}})"
 
+Role = Literal["viewer", "developer", "operator", "admin"]
+"""What a key may do under /admin, each more than the one before; a key without one may call models and no more."""
+ROLES: tuple[Role, ...] = get_args(Role)
+
 
 class ApiKey(SQLModel, table=True):
-    """A key without its secret."""
+    """A key without its secret. `scope` is the user, team or organisation that it stands under."""
 
     __tablename__: ClassVar[str] = "api_key"  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -40,15 +42,8 @@ class ApiKey(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revision: int = Field(index=True, sa_type=BigInteger)
     policy: str | None = Field(default=None, sa_type=String)
-
-
-class ApiKeyRevision(SQLModel, table=True):
-    """One row: the revision of the latest change to any key."""
-
-    __tablename__: ClassVar[str] = "api_key_revision"  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    id: int = Field(default=1, primary_key=True)
-    value: int = Field(sa_type=BigInteger)
+    scope: str | None = Field(default=None, index=True, sa_type=String)
+    role: str | None = Field(default=None, sa_type=String)
 
 
 def create_key(
@@ -60,15 +55,22 @@ def create_key(
     expires_at: datetime | None = None,
     budgets: Mapping[str, int] | None = None,
     policy: str | None = None,
+    scope: str | None = None,
+    role: str | None = None,
+    by: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key that may use `models` (None: all of them); returns it with its text, which is kept nowhere.
 
     Args:
         budgets: tokens by window (minute, hour, day, month, ever); each call must fit all of them.
         policy: the guardrail policy it is under instead of the default one; whoever calls knows that there is one.
+        scope: the user, team or organisation that it stands under, for good.
+        role: what it may do under /admin; None: nothing.
+        by: who makes it, for the audit log; the owner where nobody else does.
 
     Raises:
-        InvalidRequest: no owner, an expiry that has passed or has no time zone, or a budget that is none.
+        InvalidRequest: no owner, an expiry that has passed or has no time zone, a budget that is none, or no such role.
+        NotFound: there is no such scope.
         StateUnavailable: the database cannot be used.
     """
     now = datetime.now(UTC)
@@ -76,6 +78,8 @@ def create_key(
         raise InvalidRequest("A key needs an owner.", param="owner")
     if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
         raise InvalidRequest("A key's expiry must lie in the future and name its time zone.", param="expires_at")
+    if role is not None and role not in ROLES:
+        raise InvalidRequest(f"'{role[:64]}' is no role.", fix=f"Take one of: {', '.join(ROLES)}.", param="role")
     secret = _random(string.ascii_letters + string.digits, SECRET_LENGTH)
     key = ApiKey(
         id=_random(string.ascii_lowercase + string.digits, ID_LENGTH),
@@ -87,10 +91,17 @@ def create_key(
         expires_at=expires_at,
         revision=0,
         policy=policy,
+        scope=scope,
+        role=role,
     )
+    rows = [budget_row(f"key:{key.id}", tokens, window) for window, tokens in (budgets or {}).items()]
     with Session(engine, expire_on_commit=False) as session:
-        key.revision = _next_revision(session)
-        session.add_all([key, *rows_of_key(key.id, budgets or {})])
+        key.revision = next_revision(session)
+        if scope is not None:
+            _refuse_unknown_scope(session, scope)
+        session.add_all([key, *rows])
+        detail = {"owner": key.owner, "name": name, "scope": scope, "role": role}
+        audit.append(session, actor=by or key.owner, action="key.created", subject=f"key:{key.id}", detail=detail)
         session.commit()
     return key, f"{PREFIX}{key.id}-{secret}"
 
@@ -105,10 +116,13 @@ def list_keys(engine: Engine) -> list[ApiKey]:
         return list(session.exec(select(ApiKey).order_by(col(ApiKey.created_at), col(ApiKey.id))))
 
 
-def revoke_key(engine: Engine, key_id: str) -> ApiKey:
+def revoke_key(engine: Engine, key_id: str, *, by: str | None = None) -> ApiKey:
     """End a key, named by its id or its whole text (the secret is not checked: whoever holds the id may revoke).
 
     A key that is revoked already stays as it is.
+
+    Args:
+        by: who ends it, for the audit log; the owner where nobody else does.
 
     Raises:
         NotFound: there is no such key; the message never repeats a secret.
@@ -119,20 +133,21 @@ def revoke_key(engine: Engine, key_id: str) -> ApiKey:
     elif not re.fullmatch(f"[a-z0-9]{{{ID_LENGTH}}}", key_id):
         raise NotFound("This is neither a key's id nor a whole key.", fix="'sluice keys list' shows the ids.")
     with Session(engine, expire_on_commit=False) as session:
-        revision = _next_revision(session)
+        revision = next_revision(session)
         key = session.get(ApiKey, key_id)
         if key is None:
             raise NotFound(f"There is no key {key_id}.", fix="'sluice keys list' shows the ids.")
         if key.revoked_at is None:
             key.revoked_at, key.revision = datetime.now(UTC), revision
+            audit.append(session, actor=by or key.owner, action="key.revoked", subject=f"key:{key.id}")
             session.commit()
         return key
 
 
-def _next_revision(session: Session) -> int:
-    return session.exec(
-        update(ApiKeyRevision).values(value=col(ApiKeyRevision.value) + 1).returning(col(ApiKeyRevision.value))
-    ).scalar_one()
+def _refuse_unknown_scope(session: Session, scope: str) -> None:
+    from sluice.identity.scopes import find_scope  # which needs the keys' table
+
+    find_scope(session, scope)
 
 
 def _random(alphabet: str, length: int) -> str:

@@ -15,7 +15,17 @@ from sqlalchemy import Engine, event, text
 
 from sluice.database import connect
 from sluice.errors import NotAuthenticated, StateUnavailable
-from sluice.identity import Budget, Identity, Keyring, create_key, revoke_key
+from sluice.identity import (
+    Budget,
+    Identity,
+    Keyring,
+    create_key,
+    create_scope,
+    remove_budget,
+    revoke_key,
+    set_budget,
+    set_limit,
+)
 from sluice.identity.keyring import REFRESH_GAP
 from sluice.settings import KeySettings
 from tests.doubles.tcp_proxy import proxied
@@ -62,7 +72,7 @@ async def test_key_is_found_with_its_owner_and_models(engine: Engine) -> None:
     _, other = create_key(engine, owner="bob")
     async with running(engine) as keyring:
         identity = keyring.find(token.encode())
-        assert identity == Identity(key.id, "ada", frozenset({"small"}))
+        assert identity == Identity(key.id, "ada", frozenset({"small"}), scopes=(f"key:{key.id}",))
         assert await keyring.authenticate(token.encode()) == identity
         assert (identity.may_use("small"), identity.may_use("large")) == (True, False)
         assert (await keyring.authenticate(other.encode())).may_use("large")
@@ -75,13 +85,39 @@ async def test_key_comes_with_its_budgets_also_when_it_is_new(engine: Engine) ->
     async with running(engine) as keyring:
         assert (await keyring.authenticate(plain.encode())).budgets == ()
         assert (await keyring.authenticate(limited.encode())).budgets == (
-            Budget(f"{first.id}/day", first.id, 500, "day"),
-            Budget(f"{first.id}/month", first.id, 9_000, "month"),
+            Budget(f"key:{first.id}/tokens/day", f"key:{first.id}", 500, "day"),
+            Budget(f"key:{first.id}/tokens/month", f"key:{first.id}", 9_000, "month"),
         )
         later, new = create_key(engine, owner="bob", budgets={"ever": 7})
-        assert (await keyring.authenticate(new.encode())).budgets == (Budget(f"{later.id}/ever", later.id, 7, "ever"),)
+        scope = f"key:{later.id}"
+        assert (await keyring.authenticate(new.encode())).budgets == (Budget(f"{scope}/tokens/ever", scope, 7, "ever"),)
         revoke_key(engine, first.id)
         await until(lambda: keyring.find(limited.encode()) is None)
+
+
+async def test_key_counts_for_all_that_it_stands_under_and_changes_reach_it(engine: Engine) -> None:
+    for kind, name, parent in [
+        ("organisation", "acme", None),
+        ("team", "search", "organisation:acme"),
+        ("user", "ada", "team:search"),
+    ]:
+        create_scope(engine, kind, name, parent=parent, by="root")
+    key, token = create_key(engine, owner="ada", scope="user:ada", budgets={"day": 5})
+    _, other = create_key(engine, owner="bob", scope="organisation:acme")
+    async with running(engine) as keyring:
+        chained = ("organisation:acme", "team:search", "user:ada", f"key:{key.id}")
+        before = await keyring.authenticate(token.encode())
+        assert before.scopes == chained
+        money = set_budget(engine, "organisation:acme", 7, "month", "money", hard=False, by="root")
+        limit = set_limit(engine, "team:search", "requests", 3, by="root")
+        model = set_budget(engine, "model:m", 9, "ever", by="root")
+        await until(lambda: keyring.meters.budgets.get("model:m") == (model,))
+        after = await keyring.authenticate(token.encode())
+        assert [budget.id for budget in after.budgets] == [money.id, f"key:{key.id}/tokens/day"]
+        assert after.limits == (limit,)
+        assert (await keyring.authenticate(other.encode())).budgets == (money,)
+        remove_budget(engine, money.id, by="root")
+        await until(lambda: len(keyring.find(token.encode()).budgets) == 1)  # pyright: ignore[reportOptionalMemberAccess]
 
 
 async def test_every_wrong_key_gets_the_same_answer(engine: Engine) -> None:
