@@ -5,12 +5,13 @@ stands under never changes, so that what was spent below it stays its own; who m
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar, Literal, get_args
 
 from sqlalchemy import Engine, String
 from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from sluice import audit
 from sluice.database import UtcDateTime
@@ -119,13 +120,8 @@ def chain(scope: str | None, parents: Mapping[str, str | None]) -> tuple[str, ..
     return tuple(reversed(found))
 
 
-def keys_below(session: Session, scope: str) -> Sequence[str]:
-    """The ids of all keys, ended ones too, that count for a scope; for a key itself, its own."""
-    kind, _, name = scope.partition(":")
-    if kind == "key":
-        return [name]
-    below, found = [scope], {scope}
-    while below:
-        below = [row for row in session.exec(select(Scope.id).where(col(Scope.parent).in_(below))) if row not in found]
-        found.update(below)
-    return list(session.exec(select(ApiKey.id).where(col(ApiKey.scope).in_(found))))
+def keys_below(scope: str) -> SelectOfScalar[str]:
+    """A query for the ids of all keys, ended ones too, that stand under an organisation, a team or a user."""
+    below = select(Scope.id).where(Scope.id == scope).cte(recursive=True)
+    below = below.union(select(Scope.id).where(col(Scope.parent) == below.c.id))
+    return select(ApiKey.id).where(col(ApiKey.scope).in_(select(below.c.id)))
