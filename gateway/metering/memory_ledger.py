@@ -126,7 +126,9 @@ class MemoryLedger:
                 fits = plan.price.completion_for(room, ask.prompt, ask.choices) if ask.choices else 0
             _need_count(ask)
             if fits < 1:
-                raise budget_refusal(budget, window.spent, window.leased, window.ends, ask, plan.price, now)
+                error = budget_refusal(budget, window.spent, window.leased, window.ends, ask, plan.price, now)
+                error.left = _left(opened.hard)
+                raise error
             completion, limited_by = fits, budget
         for limit, level in opened.tokens:
             if (over := level.drain(limit, now) + ask.tokens(completion) - limit.amount) > 0:
@@ -137,14 +139,9 @@ class MemoryLedger:
     def _take(
         self, plan: Plan, opened: Opened, tokens: int, money: int, completion: int, limited_by: Budget | Limit | None
     ) -> "MemoryLease":
-        left = exceeded = None
+        exceeded = None
         for budget, window in opened.hard:
-            if budget.unit == "tokens":
-                window.leased += tokens
-                room = budget.amount - window.spent - window.leased
-                left = room if left is None or room < left else left
-            else:
-                window.leased += money
+            window.leased += tokens if budget.unit == "tokens" else money
         for budget, window in opened.soft:
             window.leased += tokens if budget.unit == "tokens" else money
             if window.spent + window.leased > budget.amount:
@@ -155,7 +152,9 @@ class MemoryLedger:
             level.level += tokens
         for _, gate in opened.gates:
             gate.held += 1
-        return MemoryLease(plan, tokens, money, completion, limited_by, exceeded, left, opened, self.clock)
+        return MemoryLease(
+            plan, tokens, money, completion, limited_by, exceeded, _left(opened.hard), opened, self.clock
+        )
 
     def _opened(self, plan: Plan, now: float) -> Opened:
         """Look a plan's accounts up.
@@ -234,18 +233,15 @@ class MemoryLease(Lease):
         if self._settled:
             return
         self._settled = True
-        opened, left = self._opened, None
+        opened = self._opened
         for budget, window in (*opened.hard, *opened.soft):
             if budget.unit == "tokens":
                 window.leased -= self.tokens
                 window.spent += tokens
-                if budget.hard:
-                    room = max(0, budget.amount - window.spent - window.leased)
-                    left = room if left is None or room < left else left
             else:
                 window.leased -= self.money
                 window.spent += money
-        self.left = left
+        self.left = _left(opened.hard)
         if opened.tokens:
             now = self._clock()
             for limit, level in opened.tokens:
@@ -260,6 +256,16 @@ class MemoryLease(Lease):
         if self._opened.tokens:
             found.append(("tokens", _tightest(self._opened.tokens)))
         return found
+
+
+def _left(hard: list[tuple[Budget, Window]]) -> int | None:
+    """Tokens that the tightest budget has; None where none counts tokens."""
+    left = None
+    for budget, window in hard:
+        if budget.unit == "tokens":
+            room = budget.amount - window.spent - window.leased
+            left = room if left is None or room < left else left
+    return None if left is None else max(0, left)
 
 
 def _tightest(levels: list[tuple[Limit, Level]]) -> Rate:

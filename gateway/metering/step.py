@@ -93,7 +93,7 @@ class MeteringStep:
         key = (identity.key_id, route.name)
         plan = self._plans.get(key)
         if plan is None or plan.identity is not identity:  # it changed, or what it is counted by
-            plan = self._plans[key] = make_plan(identity, route, self._keyring.meters)
+            plan = self._plans[key] = make_plan(identity, route.name, route.price, self._keyring.meters)
             if len(self._plans) > PLANS:
                 self._plans.popitem(last=False)
         return plan
