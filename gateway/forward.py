@@ -45,6 +45,8 @@ async def forward_stream(
     leased = exchange.leased
     copy = exchange.copy = EventCopy(hide_usage=hide_usage) if leased is None else leased.copy(hide_usage=hide_usage)
     guard = None if exchange.guard is None else exchange.guard.stream(copy)
+    if leased is not None:
+        exchange.headers = {**exchange.headers, **leased.headers()}
     headers = [
         (b"content-type", content_type),
         (b"cache-control", b"no-cache"),

@@ -52,13 +52,13 @@ class LeasedCall:
         """What the client is told of its budgets and limits."""
         lease = self.lease
         headers: dict[bytes, bytes] = {}
-        for kind, rate in lease.rates():
-            limit, remaining, reset = HEADERS[kind]
-            headers[limit] = b"%d" % rate.limit
-            headers[remaining] = b"%d" % rate.remaining
-            headers[reset] = shown_seconds(rate.reset_seconds)
-        if lease.left is not None:
-            headers[LEFT] = b"%d" % lease.left
+        for kind, (limit, remaining, reset_seconds) in lease.rates():
+            names = HEADERS[kind]
+            headers[names[0]] = b"%d" % limit
+            headers[names[1]] = b"%d" % remaining
+            headers[names[2]] = shown_seconds(reset_seconds)
+        if (left := lease.left) is not None:
+            headers[LEFT] = b"%d" % left
         if lease.limited_by is not None:
             what = b"x-sluice-budget" if isinstance(lease.limited_by, Budget) else b"x-sluice-limit"
             headers[what] = b"limited; " + lease.limited_by.id.encode()

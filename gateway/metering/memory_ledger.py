@@ -54,6 +54,8 @@ class Opened:
     """A plan's accounts, good until `until`."""
 
     until: float
+    tokens_spent: list[tuple[Budget, Window]]
+    money_spent: list[tuple[Budget, Window]]
     hard: list[tuple[Budget, Window]]
     soft: list[tuple[Budget, Window]]
     requests: list[tuple[Limit, Level]]
@@ -139,22 +141,21 @@ class MemoryLedger:
     def _take(
         self, plan: Plan, opened: Opened, tokens: int, money: int, completion: int, limited_by: Budget | Limit | None
     ) -> "MemoryLease":
-        exceeded = None
-        for budget, window in opened.hard:
-            window.leased += tokens if budget.unit == "tokens" else money
+        lease = MemoryLease(plan, tokens, money, completion, limited_by, opened, self.clock)
+        for _, window in opened.tokens_spent:
+            window.leased += tokens
+        for _, window in opened.money_spent:
+            window.leased += money
         for budget, window in opened.soft:
-            window.leased += tokens if budget.unit == "tokens" else money
             if window.spent + window.leased > budget.amount:
-                exceeded = budget
+                lease.exceeded = budget
         for _, level in opened.requests:
             level.level += 1
         for _, level in opened.tokens:
             level.level += tokens
         for _, gate in opened.gates:
             gate.held += 1
-        return MemoryLease(
-            plan, tokens, money, completion, limited_by, exceeded, _left(opened.hard), opened, self.clock
-        )
+        return lease
 
     def _opened(self, plan: Plan, now: float) -> Opened:
         """Look a plan's accounts up.
@@ -169,6 +170,8 @@ class MemoryLedger:
         known = [(budget, window) for budget, window in windows if window is not None]
         opened = Opened(
             until=min((window.ends for _, window in known), default=now + KEPT_SECONDS),
+            tokens_spent=[(budget, window) for budget, window in known if budget.unit == "tokens"],
+            money_spent=[(budget, window) for budget, window in known if budget.unit == "money"],
             hard=[(budget, window) for budget, window in known if budget.hard],
             soft=[(budget, window) for budget, window in known if not budget.hard],
             requests=[(limit, self._level(limit, now)) for limit in plan.limits if limit.what == "requests"],
@@ -219,29 +222,29 @@ class MemoryLease(Lease):
         money: int,
         completion: int,
         limited_by: Budget | Limit | None,
-        exceeded: Budget | None,
-        left: int | None,
         opened: Opened,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(plan, tokens, money, completion, limited_by, exceeded, left)
+        super().__init__(plan, tokens, money, completion, limited_by)
         self._opened = opened
         self._clock = clock
         self._settled = False
+
+    @property
+    def left(self) -> int | None:
+        return _left(self._opened.hard)
 
     def settle(self, tokens: int, money: int) -> None:
         if self._settled:
             return
         self._settled = True
         opened = self._opened
-        for budget, window in (*opened.hard, *opened.soft):
-            if budget.unit == "tokens":
-                window.leased -= self.tokens
-                window.spent += tokens
-            else:
-                window.leased -= self.money
-                window.spent += money
-        self.left = _left(opened.hard)
+        for _, window in opened.tokens_spent:
+            window.leased -= self.tokens
+            window.spent += tokens
+        for _, window in opened.money_spent:
+            window.leased -= self.money
+            window.spent += money
         if opened.tokens:
             now = self._clock()
             for limit, level in opened.tokens:
