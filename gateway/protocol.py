@@ -21,7 +21,7 @@ BODY_HEADERS = (b"content-length", b"transfer-encoding")
 PIPELINED = 16
 """Requests that may wait for their turn on one connection before it is read no further."""
 
-_DISCARD: deque[Header] = deque(maxlen=0)
+_DISCARD: Any = deque(maxlen=0)
 """Takes the trailers after a chunked body, which must not pass for headers (RFC 9110, section 6.5.1)."""
 
 
@@ -71,7 +71,7 @@ class ClientConnection(asyncio.Protocol):
         self._reading_head = False
         self._head_bytes = 0
         self._target = b""
-        self._headers: list[Header] | deque[Header] = []
+        self._headers: list[Header] = []
         self._began = 0.0
         self._receiving: Request | None = None
         self._answering: Request | None = None
@@ -96,7 +96,7 @@ class ClientConnection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close, after the answer that is under way."""
         if self._answering is None:
-            self.transport.close()
+            self._close()
         else:
             self._answering.keep_alive = False
 
@@ -117,11 +117,11 @@ class ClientConnection(asyncio.Protocol):
         self._answering = None
         if not self.write_paused and not self._reading_head:
             self.deadline = time.perf_counter() + self.limits.idle_seconds
-        if not request.keep_alive:
-            self.transport.close()
-            return
-        self.resume_reading()
-        self._go_on()
+        if request.keep_alive:
+            self.resume_reading()
+            self._go_on()
+        else:
+            self._close()
 
     # The transport calls these.
 
@@ -134,7 +134,9 @@ class ClientConnection(asyncio.Protocol):
         self._state.connections.discard(self)  # pyright: ignore[reportArgumentType]
         self.writable.set()
         self.waiting.clear()
-        request, self._answering, self._receiving = self._answering, None, None
+        request = self._answering
+        self._answering = self._receiving = None  # they lead back here, and so does the parser
+        del self._parser
         if request is not None:
             request.leave()
 
@@ -185,7 +187,7 @@ class ClientConnection(asyncio.Protocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        parser, headers = self._parser, cast(list[Header], self._headers)
+        parser, headers = self._parser, self._headers
         if self._head_bytes > self.limits.header_bytes:  # though part of it may be the body
             size = len(self._target) + sum(len(name) + len(value) for name, value in headers)
             if size > self.limits.header_bytes:
@@ -230,11 +232,15 @@ class ClientConnection(asyncio.Protocol):
                 self.deadline = request.started + self.limits.body_seconds
             request.task = self._loop.create_task(self._answer(request))
         elif self._refusal is not None and not self.transport.is_closing():
+            line = STATUS_LINE[self._refusal.status]
             headers, body = render_error(self._refusal)
-            self.transport.write(
-                b"%b%bconnection: close\r\n\r\n%b" % (STATUS_LINE[self._refusal.status], headers, body)
-            )
-            self.transport.close()
+            self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (line, headers, body))
+            self._close()
+
+    def _close(self) -> None:
+        """What is written still goes out; what waits is not answered."""
+        self.waiting.clear()
+        self.transport.close()
 
     def _refuse(self, error: SluiceError) -> None:
         """Read no further: what came is no request, or not the body of the one that was being received."""

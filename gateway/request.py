@@ -91,7 +91,7 @@ class Request:
     # The body.
 
     async def body(self) -> bytes:
-        """All of it.
+        """All of it, once.
 
         Raises:
             RequestTooLarge: more than `limits.body_bytes` was announced or sent.
@@ -99,11 +99,14 @@ class Request:
             InvalidRequest: it is not framed as HTTP says.
             ClientGone: the connection closed before it was complete, or since.
         """
+        self.connection.resume_reading()  # a client that leaves must be noticed, too
         if not self.complete:
             await self._wait_for_body()
         if self.gone:
             raise ClientGone
-        return b"".join(self._pieces)
+        body = b"".join(self._pieces)
+        self._pieces.clear()
+        return body
 
     async def _wait_for_body(self) -> None:
         headers = dict(self.headers)
@@ -112,7 +115,6 @@ class Request:
         if self._refusal is None and not self.gone:
             if headers.get(b"expect", b"").lower() == b"100-continue":
                 self.connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.connection.resume_reading()
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
         if self._refusal is not None:
@@ -129,11 +131,10 @@ class Request:
             return
         self._pieces.append(piece)
         self._size += len(piece)
-        if self._size > HELD_BYTES:
-            if self._size > self.connection.limits.body_bytes:
-                self.refuse_body(self._too_large())
-            elif self._reader is None:
-                self.connection.pause_reading()
+        if self._size > self.connection.limits.body_bytes:
+            self.refuse_body(self._too_large())
+        elif self._size > HELD_BYTES and self._reader is None:
+            self.connection.pause_reading()
 
     def end_body(self) -> None:
         """Nothing more comes."""

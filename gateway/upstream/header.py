@@ -12,7 +12,9 @@ def render(headers: Collection[Header]) -> bytes:
     Raises:
         ValueError: one holds a line break.
     """
-    rendered = b"".join([b"%b: %b\r\n" % header for header in headers])
+    rendered = b""
+    for header in headers:
+        rendered += b"%b: %b\r\n" % header
     if rendered.count(b"\n") != len(headers) or rendered.count(b"\r") != len(headers):
         raise ValueError("a header holds a line break")
     return rendered
