@@ -107,7 +107,7 @@ class MeteringStep:
             return await self.ledger.lease(plan, ask)
         except BudgetExhausted as error:
             if error.left is not None:
-                exchange.headers = {**exchange.headers, LEFT: b"%d" % error.left}
+                exchange.meters = LEFT % error.left
             raise
 
     async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
