@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import documentation, models_api, openapi, operations
 from gateway.budgets.step import BudgetStep
+from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
 from gateway.metrics import Metrics
@@ -60,19 +61,26 @@ def create_app(settings: Settings) -> GatewayApplication:
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
     budgets = BudgetStep(engine, usage_writer, gateway.workers)
+    cache = ResponseCache(settings) if settings.cache.enabled else None
     services = ServiceTraffic(settings, keyring)
     metrics = Metrics()
     guardrails = Guardrails(settings, metrics)
+    if cache is not None:
+        metrics.gauges += cache.gauges()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await guardrails.start()
         await keyring.start()
         await usage_writer.start()
+        if cache is not None:
+            await cache.start()
         await asyncio.to_thread(record_models, engine, settings)
         yield
         await routes.close()
         await services.close()
+        if cache is not None:
+            await cache.close()
         await usage_writer.stop()
         prompts.close()
         guardrails.stop()
@@ -85,7 +93,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     app.keyring = keyring
     app.services = services
     app.traffic = ModelTraffic(
-        keyring, prompts, routes, services, guardrails, budgets, usage_writer, metrics, gateway.limits
+        keyring, prompts, routes, services, guardrails, cache, budgets, usage_writer, metrics, gateway.limits
     )
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))

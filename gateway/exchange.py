@@ -21,6 +21,7 @@ from sluice.errors import RequestTimeout, SluiceError
 from sluice.identity import Identity
 
 if TYPE_CHECKING:
+    from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
 
 
@@ -31,8 +32,9 @@ class Exchange:
     gateway goes down; `ending` then says why the task was cancelled. `receive`, once the body is there, is where the
     client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
     where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
-    holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
-    `headers` are further ones of the response.
+    holds of its key's budgets; what is `charged_elsewhere` costs nothing here: a service's answer (the calls that it
+    makes with its caller's key do), and one that the cache had. `recording` takes the answer down, where the cache may
+    keep it. `headers` are further ones of the response.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
@@ -51,6 +53,7 @@ class Exchange:
     policy: str | None = None
     verdicts: str | None = None
     guard: "AnswerGuard | None" = None
+    recording: "Recording | None" = None
     response_started = False
     ending: SluiceError | None = None
     closed = False
@@ -112,6 +115,8 @@ class Exchange:
         if self.leased is not None:
             charged = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
             self.headers = {**self.headers, **self.leased.headers()}
+        if self.recording is not None:
+            self.recording.end(self, status, error)
         if self.identity is not None:
             self._usage_writer.record(
                 UsageRecord(

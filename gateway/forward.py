@@ -29,6 +29,8 @@ async def forward_plain(exchange: Exchange, response: UpstreamResponse, content_
     exchange.usage = usage_of(body)
     if exchange.guard is not None:
         body = await exchange.guard.plain(body)
+    if exchange.recording is not None:
+        exchange.recording.add(content_type, body)
     exchange.close(response.status)
     await send_whole(exchange, send, response.status, content_type, body)
 
@@ -61,6 +63,8 @@ async def forward_stream(
         events = copy.feed(piece)
         if guard is not None:
             events = guard.feed(events)
+        if exchange.recording is not None:
+            exchange.recording.add(content_type, events)
         if copy.done:
             exchange.close(response.status, copy.error and (recordable(copy.error.code) or "upstream_error"))
         if events and not (direct and direct.piece(events)):

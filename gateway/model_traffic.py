@@ -1,8 +1,8 @@
 """The endpoints that carry model traffic, as one plain ASGI application: a request's way, top to bottom.
 
 Each step is a module of its own. A request may wait for the database, where its key or its prompt is not in memory; the
-client's body; the thread that checks guardrails; where its key has budgets, the database, which knows what was spent,
-and the engine's `/tokenize`; the upstream; the client's socket.
+client's body; the thread that checks guardrails; the cache, or an identical request under way; where its key has
+budgets, the database, which knows what was spent, and the engine's `/tokenize`; the upstream; the client's socket.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from functools import cached_property
 from starlette.types import Receive, Scope, Send
 
 from gateway.budgets.step import BudgetStep
+from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
 from gateway.envelope import body_for_upstream, read_envelope
 from gateway.exchange import Exchange
@@ -52,6 +53,7 @@ class ModelTraffic:
         routes: Routes,
         services: ServiceTraffic,
         guardrails: Guardrails,
+        cache: ResponseCache | None,
         budgets: BudgetStep,
         usage_writer: UsageWriter,
         metrics: Metrics,
@@ -62,6 +64,7 @@ class ModelTraffic:
         self._routes = routes
         self._services = services
         self._guardrails = guardrails
+        self._cache = cache
         self._budgets = budgets
         self._usage_writer = usage_writer
         self._metrics = metrics
@@ -116,6 +119,9 @@ class ModelTraffic:
         exchange.route = route.name
         if policy := identity.policy or self._guardrails.default:
             body = await self._guardrails.check_request(exchange, policy, body)
+        cache = None if route.is_service else self._cache
+        if cache is not None and await cache.answer(exchange, scope["headers"], body, send):
+            return
         body = body_for_upstream(body, envelope, endpoint, route.upstream_model)
         if identity.budgets and not route.is_service:
             body = await self._budgets.lease(exchange, identity.budgets, route, body)
