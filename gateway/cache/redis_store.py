@@ -42,7 +42,8 @@ class RedisStore:
         self._clock = clock
         self._retry_at: float | None = None
         """When a Redis that is lost is tried again."""
-        self._writing: dict[bytes, tuple[Entry, asyncio.Task[None]]] = {}
+        self._writing: dict[bytes, Entry] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         pool = BlockingConnectionPool.from_url(
             redis.url,
             max_connections=CONNECTIONS,
@@ -55,40 +56,52 @@ class RedisStore:
 
     async def get(self, key: bytes) -> Entry | None:
         if writing := self._writing.get(key):
-            return writing[0]
+            return writing
         # Not more than could be an entry: who can write to Redis must not be able to fill the gateway's memory.
-        data: bytes | None = await self._call("GETRANGE", self._prefix + key.hex(), 0, self._limit + ENVELOPE)
+        data: bytes | RedisError | None = await self._call(
+            "GETRANGE", self._prefix + key.hex(), 0, self._limit + ENVELOPE
+        )
         if not data:
             return None
-        entry = unpack(key, data, self._limit)
+        entry = unpack(key, data, self._limit) if isinstance(data, bytes) else None
         if entry is None:
-            self._count_failure("an entry is damaged and was deleted")
+            self.failures += 1
+            log.warning("An entry of the response cache was damaged and is deleted.")
             await self._call("DEL", self._prefix + key.hex())
         return entry
 
     def put(self, key: bytes, entry: Entry) -> None:
-        if len(self._writing) >= WRITING or key in self._writing:
-            return
-        self._writing[key] = (entry, asyncio.get_running_loop().create_task(self._write(key, entry)))
+        if key in self._writing:
+            self._writing[key] = entry
+        elif len(self._writing) < WRITING:
+            self._writing[key] = entry
+            task = asyncio.get_running_loop().create_task(self._write(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        await asyncio.gather(*(task for _, task in self._writing.values()))
+        await asyncio.gather(*self._tasks)
         await self._redis.aclose(close_connection_pool=True)
 
-    async def _write(self, key: bytes, entry: Entry) -> None:
+    async def _write(self, key: bytes) -> None:
+        written: Entry | None = None
         try:
-            await self._call("SET", self._prefix + key.hex(), pack(key, entry), "PX", self._milliseconds)
+            while (entry := self._writing[key]) is not written:  # else a newer one has come meanwhile
+                await self._call("SET", self._prefix + key.hex(), pack(key, entry), "PX", self._milliseconds)
+                written = entry
         finally:
             del self._writing[key]
 
     async def _call(self, *command: Any) -> Any:
-        """What Redis answers; None where it is lost."""
+        """What Redis answers, an error where the name holds no text; None where it is lost."""
         if self._retry_at is not None and self._clock() < self._retry_at:
             return None
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = await self._redis.execute_command(*command)
         except (RedisError, OSError, TimeoutError) as error:
+            if str(error).startswith("WRONGTYPE"):
+                return error
             if self._retry_at is None:
                 log.warning("Answers are not cached, Redis is lost: %s", error or f"no answer in {PATIENCE:g} s")
             self._retry_at = self._clock() + PAUSE
@@ -98,7 +111,3 @@ class RedisStore:
             log.warning("Answers are cached again.")
             self._retry_at = None
         return answer
-
-    def _count_failure(self, why: str) -> None:
-        self.failures += 1
-        log.warning("The response cache: %s.", why)
