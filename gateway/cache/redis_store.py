@@ -103,7 +103,7 @@ class RedisStore:
             if str(error).startswith("WRONGTYPE"):
                 return error
             if self._retry_at is None:
-                log.warning("Answers are not cached, Redis is lost: %s", error or f"no answer in {PATIENCE:g} s")
+                log.warning("Answers are not cached, Redis is lost: %s", str(error) or f"no answer in {PATIENCE:g} s")
             self._retry_at = self._clock() + PAUSE
             self.failures += 1
             return None

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import redis
 
+from gateway.cache import redis_store
 from gateway.cache.memory_store import MemoryStore
 from gateway.cache.redis_store import RedisStore
 from gateway.cache.store import Store
@@ -14,8 +15,10 @@ REDIS = "redis://127.0.0.1:6379/0"
 
 
 @pytest.fixture
-def redis_settings() -> Iterator[RedisSettings]:
-    """A Redis that answers, and a prefix of the test's own, with nothing left under it afterwards."""
+def redis_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSettings]:
+    """A Redis that answers, and a prefix of the test's own, with nothing left under it afterwards; the gateway has
+    patience with it, so that no test fails for being slow."""
+    monkeypatch.setattr(redis_store, "PATIENCE", 30.0)
     settings = RedisSettings(url=REDIS, prefix=f"sluice-test-{secrets.token_hex(6)}:")
     with redis.Redis.from_url(REDIS, socket_connect_timeout=2) as server:
         try:
