@@ -36,7 +36,7 @@ class RedisStore:
 
     def __init__(self, redis: RedisSettings, cache: CacheSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self.failures = 0
-        self._prefix = f"{redis.prefix}cache:"
+        self._prefix = f"{redis.prefix}:cache:"
         self._limit = cache.entry_bytes
         self._milliseconds = max(1, int(cache.seconds * 1000))
         self._clock = clock

@@ -122,7 +122,7 @@ class RedisSettings(Section):
     """
 
     url: RedisUrl = ""
-    prefix: str = "sluice:"
+    prefix: Annotated[str, Field(min_length=1)] = "sluice"
 
 
 class CacheSettings(Section):

@@ -19,7 +19,7 @@ def redis_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSettings]:
     """A Redis that answers, and a prefix of the test's own, with nothing left under it afterwards; the gateway has
     patience with it, so that no test fails for being slow."""
     monkeypatch.setattr(redis_store, "PATIENCE", 30.0)
-    settings = RedisSettings(url=REDIS, prefix=f"sluice-test-{secrets.token_hex(6)}:")
+    settings = RedisSettings(url=REDIS, prefix=f"sluice-test-{secrets.token_hex(6)}")
     with redis.Redis.from_url(REDIS, socket_connect_timeout=2) as server:
         try:
             server.ping()

@@ -29,7 +29,7 @@ def server(redis_settings: RedisSettings) -> redis.Redis:
 
 
 def name(settings: RedisSettings) -> str:
-    return f"{settings.prefix}cache:{KEY.hex()}"
+    return f"{settings.prefix}:cache:{KEY.hex()}"
 
 
 async def test_another_worker_finds_the_last_answer_and_it_expires(
