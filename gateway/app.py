@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from gateway import documentation, models_api, openapi, operations
 from gateway.asgi import answer_by_asgi
+from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
 from gateway.metering.memory_ledger import MemoryLedger
@@ -65,20 +66,27 @@ def create_app(settings: Settings) -> GatewayApplication:
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
     metering = MeteringStep(keyring, engine, usage_writer, MemoryLedger())
+    cache = ResponseCache(settings) if settings.cache.enabled else None
     services = ServiceTraffic(settings, keyring)
     metrics = Metrics()
     guardrails = Guardrails(settings, metrics)
+    if cache is not None:
+        metrics.gauges += cache.gauges()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await guardrails.start()
         await keyring.start()
         await usage_writer.start()
+        if cache is not None:
+            await cache.start()
         await asyncio.to_thread(record_models, engine, settings)
         yield
         await app.traffic.close()
         await routes.close()
         await services.close()
+        if cache is not None:
+            await cache.close()
         await usage_writer.stop()
         prompts.close()
         guardrails.stop()
@@ -90,7 +98,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     )
     app.keyring = keyring
     app.services = services
-    app.traffic = ModelTraffic(keyring, prompts, routes, services, guardrails, metering, usage_writer, metrics)
+    app.traffic = ModelTraffic(keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics)
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))
     install_error_responses(app)

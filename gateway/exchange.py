@@ -17,6 +17,7 @@ from sluice.errors import SluiceError
 from sluice.identity import Identity
 
 if TYPE_CHECKING:
+    from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
 
 
@@ -24,9 +25,11 @@ class Exchange:
     """What is known of one request, and the single place where it ends.
 
     Runs in its request's task. `end` stops that task from outside: the client left, or the gateway goes down; `ending`
-    then says why the task was cancelled. `guard` checks the answer, where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
-    holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
-    `headers` are further ones of the response; `meters` those that tell of budgets and limits, rendered.
+    then says why the task was cancelled. `guard` checks the answer, where a policy does. `variables` are what the client
+    gave the stored prompt that it named. `leased` is what the call holds of its budgets and limits; what is
+    `charged_elsewhere` costs nothing here: a service's answer (the calls that it makes with its caller's key do), and one
+    that the cache had. `recording` takes the answer down, where the cache may keep it. `headers` are further ones of the
+    response; `meters` those that tell of budgets and limits, rendered.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
@@ -37,6 +40,7 @@ class Exchange:
     first_byte: float | None = None
     leased: LeasedCall | None = None
     charged_elsewhere = False
+    cache: str | None = None
     headers: Mapping[bytes, bytes] = MappingProxyType({})
     meters = b""
     parent_id: str | None = None
@@ -45,6 +49,7 @@ class Exchange:
     policy: str | None = None
     verdicts: str | None = None
     guard: "AnswerGuard | None" = None
+    recording: "Recording | None" = None
     response_started = False
     ending: SluiceError | None = None
     closed = False
@@ -84,6 +89,8 @@ class Exchange:
         if self.leased is not None:
             charged, cost = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
             self.meters = self.leased.headers()
+        if self.recording is not None:
+            self.recording.end(self, status, error)
         if self.identity is not None:
             self._usage_writer.record(
                 UsageRecord(
@@ -106,6 +113,8 @@ class Exchange:
                     self.policy,
                     self.verdicts,
                     cost,
+                    None,
+                    self.cache,
                 )
             )
         totals = self._metrics.totals_of(self.route, self.endpoint.name)

@@ -31,6 +31,8 @@ async def forward_plain(exchange: Exchange, response: UpstreamResponse, content_
     exchange.usage = usage_of(body)
     if exchange.guard is not None:
         body = await exchange.guard.plain(body)
+    if exchange.recording is not None:
+        exchange.recording.add(content_type, body)
     exchange.close(response.status)
     send_whole(exchange, response.status, content_type, body)
 
@@ -59,6 +61,8 @@ async def forward_stream(
         events = copy.feed(piece)
         if guard is not None:
             events = guard.feed(events)
+        if exchange.recording is not None:
+            exchange.recording.add(content_type, events)
         if copy.done:
             exchange.close(response.status, copy.error and (recordable(copy.error.code) or "upstream_error"))
         await request.write(events)

@@ -1,14 +1,15 @@
 """The endpoints that carry model traffic: a request's way, top to bottom.
 
 Each step is a module of its own. A request may wait for the database, where its key or its prompt is not in memory; the
-client's body; the thread that checks guardrails; where its key has budgets, the database, which knows what was spent,
-and the engine's `/tokenize`; the upstream; the client's socket.
+client's body; the thread that checks guardrails; the cache, or an identical request under way; where its key has
+budgets, the database, which knows what was spent, and the engine's `/tokenize`; the upstream; the client's socket.
 """
 
 import asyncio
 import logging
 import time
 
+from gateway.cache.step import ResponseCache
 from gateway.endpoints import Endpoint
 from gateway.envelope import body_for_upstream, read_envelope
 from gateway.exchange import Exchange
@@ -44,6 +45,7 @@ class ModelTraffic:
         routes: Routes,
         services: ServiceTraffic,
         guardrails: Guardrails,
+        cache: ResponseCache | None,
         metering: MeteringStep,
         usage_writer: UsageWriter,
         metrics: Metrics,
@@ -53,6 +55,7 @@ class ModelTraffic:
         self._routes = routes
         self._services = services
         self._guardrails = guardrails
+        self._cache = cache
         self._metering = metering
         self._usage_writer = usage_writer
         self._metrics = metrics
@@ -100,6 +103,9 @@ class ModelTraffic:
         if policy := identity.policy or self._guardrails.default:
             body = await self._guardrails.check_request(exchange, policy, body)
             envelope = read_envelope(body)
+        cache = None if route.is_service else self._cache
+        if cache is not None and await cache.answer(exchange, request.headers, body):
+            return
         body = body_for_upstream(body, envelope, endpoint, route.upstream_model)
         if not route.is_service:
             body = await self._metering.lease(exchange, identity, route, envelope, body)

@@ -21,7 +21,7 @@ BODY_HEADERS = (b"content-length", b"transfer-encoding")
 PIPELINED = 16
 """Requests that may wait for their turn on one connection before it is read no further."""
 
-_DISCARD: Any = deque(maxlen=0)
+_DISCARD: Any = deque[Any](maxlen=0)
 """Takes the trailers after a chunked body, which must not pass for headers (RFC 9110, section 6.5.1)."""
 
 

@@ -25,7 +25,7 @@ KEEP_SECONDS = 4
 SLICE = 64 * 1024
 """A longer request body is not joined with its head, but handed over in slices, each when the one before has left."""
 
-_DISCARD: Any = deque(maxlen=0)
+_DISCARD: Any = deque[Any](maxlen=0)
 """Takes the trailers after a chunked body."""
 
 

@@ -4,6 +4,7 @@
 Every field has a default that works on one machine, so an empty folder is a valid configuration.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -36,6 +37,16 @@ def _http_url(url: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+def _redis_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path)):
+        raise ValueError("expected a URL such as redis://127.0.0.1:6379/0")
+    return url
+
+
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 
 
 class Section(BaseModel):
@@ -101,6 +112,37 @@ class GatewaySettings(Section):
     upstream: UpstreamSettings = UpstreamSettings()
     keys: KeySettings = KeySettings()
     usage: UsageSettings = UsageSettings()
+
+
+class RedisSettings(Section):
+    """`redis:`, the Redis that several gateway workers share; empty: none.
+
+    Attributes:
+        prefix: of every name there, so that deployments can share one Redis without sharing what is in it.
+    """
+
+    url: RedisUrl = ""
+    prefix: Annotated[str, Field(min_length=1)] = "sluice"
+
+
+class CacheSettings(Section):
+    """`cache:`, answers kept for requests that come again.
+
+    Attributes:
+        deterministic: keep answers to requests that ask for the likeliest answer, and embeddings, without being asked.
+        seconds: how long an answer is good for.
+        megabytes: of the in-process store, for each gateway worker.
+        entry_bytes: of the largest answer that is kept.
+        wait_seconds: how long a request waits for an identical one under way before it goes on by itself.
+    """
+
+    enabled: bool = False
+    store: Literal["memory", "redis"] = "memory"
+    deterministic: bool = True
+    seconds: Seconds = 3600
+    megabytes: Count = 64
+    entry_bytes: Count = 1024 * 1024
+    wait_seconds: Seconds = 60
 
 
 class Source(Section):
@@ -254,27 +296,36 @@ class Settings(Section):
     services: dict[str, ServiceSettings] = {}
     promotion: PromotionSettings = PromotionSettings()
     guardrails: GuardrailSettings = GuardrailSettings()
+    redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
     extensions: dict[str, SerializeAsAny[Section]] = {}
 
     @model_validator(mode="after")
-    def _names_and_ports_differ(self) -> Self:
+    def _sections_agree(self) -> Self:
+        if conflicts := list(self._conflicts()):
+            raise ValueError("\n".join(conflicts))
+        return self
+
+    def _conflicts(self) -> Iterator[str]:
+        """What is wrong between sections, each a line that begins with the key."""
+        if self.cache.enabled and self.cache.store == "redis" and not self.redis.url:
+            yield "cache.store: answers cannot be kept in Redis, expected redis.url to name one"
         answered = {model: name for name, service in self.services.items() for model in service.models}
-        if both := self.models.keys() & self.routes.keys():
-            raise ValueError(f"routes.{min(both)}: there is a model of this name too, expected different names")
-        if both := answered.keys() & (self.models.keys() | self.routes.keys()):
-            raise ValueError(f"services.{answered[min(both)]}.models: '{min(both)}' is a model or a route already")
+        for name in sorted(self.models.keys() & self.routes.keys()):
+            yield f"routes.{name}: there is a model of this name too, expected different names"
+        for name in sorted(answered.keys() & (self.models.keys() | self.routes.keys())):
+            yield f"services.{answered[name]}.models: '{name}' is a model or a route already"
         gateway_ports = [self.gateway.port, *worker_ports(self.gateway)]
         owners = dict.fromkeys((port for port in gateway_ports if port), "the gateway")
-        for name, model in self.models.items():
-            for port in ports_of(model):
-                if port in owners:
-                    raise ValueError(f"models.{name}.port: {port} is already used by {owners[port]}")
-                owners[port] = f"model '{name}'"
-        for name, service in self.services.items():
-            if service.port in owners:
-                raise ValueError(f"services.{name}.port: {service.port} is already used by {owners[service.port]}")
-            owners[service.port] = f"service '{name}'"
-        return self
+        wanted = [(f"models.{name}", f"model '{name}'", ports_of(model)) for name, model in self.models.items()]
+        wanted += [
+            (f"services.{name}", f"service '{name}'", range(service.port, service.port + 1))
+            for name, service in self.services.items()
+        ]
+        for key, owner, ports in wanted:
+            if (taken := next((port for port in ports if port in owners), None)) is not None:
+                yield f"{key}.port: {taken} is already used by {owners[taken]}"
+            owners |= dict.fromkeys((port for port in ports if port not in owners), owner)
 
     def section(self, name: str, model: type[SectionType]) -> SectionType:
         """A package's own section, typed; its defaults where the files have none."""

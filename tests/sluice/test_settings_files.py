@@ -118,3 +118,11 @@ def test_replicas_and_workers_take_further_ports() -> None:
     assert list(ports_of(settings.models["m"])) == [20, 21, 22, 23]
     assert list(worker_ports(settings.gateway)) == [11, 12, 13]
     assert list(worker_ports(Settings().gateway)) == []
+
+
+def test_every_setting_of_the_cache_and_of_redis_is_shown_with_its_default() -> None:
+    shipped = load_settings(REPOSITORY / "configs", {})
+    assert (shipped.cache, shipped.redis) == (Settings().cache, Settings().redis)
+    for name, file in (("cache", "cache.yaml"), ("redis", "platform.yaml")):
+        text = (REPOSITORY / "configs" / file).read_text().partition(f"\n{name}:\n")[2]
+        assert set(re.findall(r"^  (\w+):", text, re.MULTILINE)) == set(type(getattr(shipped, name)).model_fields)
