@@ -16,6 +16,7 @@ from gateway.model_traffic import ModelTraffic
 from gateway.prompt_cache import PromptCache
 from gateway.routing import Routes
 from gateway.services import ServiceTraffic
+from gateway.telemetry.telemetry import Telemetry
 from gateway.usage import Journal, UsageWriter
 from gateway.usage.lineage import record_models
 from sluice.database import connect
@@ -34,6 +35,7 @@ class GatewayApplication(FastAPI):
     traffic: ModelTraffic
     services: ServiceTraffic
     keyring: Keyring
+    metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
@@ -60,20 +62,23 @@ def create_app(settings: Settings) -> GatewayApplication:
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
     budgets = BudgetStep(engine, usage_writer, gateway.workers)
-    services = ServiceTraffic(settings, keyring)
     metrics = Metrics()
-    guardrails = Guardrails(settings, metrics)
+    telemetry = Telemetry(settings, metrics, engine)
+    services = ServiceTraffic(settings, keyring, telemetry)
+    guardrails = Guardrails(settings, metrics, telemetry.bodies)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await guardrails.start()
         await keyring.start()
         await usage_writer.start()
+        await telemetry.start()
         await asyncio.to_thread(record_models, engine, settings)
         yield
         await routes.close()
         await services.close()
         await usage_writer.stop()
+        await telemetry.stop()
         prompts.close()
         guardrails.stop()
         await keyring.stop()
@@ -83,9 +88,10 @@ def create_app(settings: Settings) -> GatewayApplication:
         title="Sluice gateway", summary="OpenAI's API, metered.", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.keyring = keyring
+    app.metrics = metrics
     app.services = services
     app.traffic = ModelTraffic(
-        keyring, prompts, routes, services, guardrails, budgets, usage_writer, metrics, gateway.limits
+        keyring, prompts, routes, services, guardrails, budgets, usage_writer, metrics, telemetry, gateway.limits
     )
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))

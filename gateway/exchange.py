@@ -15,13 +15,17 @@ from gateway.protocol import DirectResponse
 from gateway.request import ClientGone
 from gateway.request_id import new_request_id
 from gateway.sse import EventCopy
+from gateway.telemetry.telemetry import Telemetry
 from gateway.tokens import NO_TOKENS, TokenUsage
 from gateway.usage import UsageRecord, UsageWriter
 from sluice.errors import RequestTimeout, SluiceError
 from sluice.identity import Identity
+from sluice.logs import HANDLED_REQUEST
 
 if TYPE_CHECKING:
     from gateway.guard.answer import AnswerGuard
+    from gateway.telemetry.bodies import KeptBody
+    from gateway.telemetry.trace_context import TraceContext
 
 
 class Exchange:
@@ -32,7 +36,9 @@ class Exchange:
     client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
     where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
     holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
-    `headers` are further ones of the response.
+    `headers` are further ones of the response. `trace` is its span, where that is kept; `kept` collects its bodies, where a
+    policy keeps them; `first_token` is when the first event of a stream went to the client. `status`, `error`, `duration`
+    and `charged` tell how it ended, once it has.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
@@ -42,6 +48,14 @@ class Exchange:
     usage: TokenUsage | None = None
     copy: EventCopy | None = None
     first_byte: float | None = None
+    first_token: float | None = None
+    method = "POST"
+    trace: "TraceContext | None" = None
+    kept: "KeptBody | None" = None
+    status = 0
+    error: str | None = None
+    duration = 0.0
+    charged = 0
     leased: LeasedCall | None = None
     charged_elsewhere = False
     headers: Mapping[bytes, bytes] = MappingProxyType({})
@@ -64,11 +78,14 @@ class Exchange:
         body_seconds: float,
         usage_writer: UsageWriter,
         metrics: Metrics,
+        telemetry: Telemetry,
     ) -> None:
         self._task = asyncio.current_task(loop)
         self._usage_writer = usage_writer
         self._metrics = metrics
+        self._telemetry = telemetry
         self.request_id = new_request_id()
+        HANDLED_REQUEST.set(self.request_id)
         self.endpoint = endpoint
         self.direct = direct
         self.started = time.perf_counter()
@@ -106,12 +123,14 @@ class Exchange:
         self.closed = True
         if self._watch is not None:
             self._watch.cancel()
-        duration = time.perf_counter() - self.started
-        usage = self._token_usage()
+        self.status, self.error = status, error
+        self.duration = duration = time.perf_counter() - self.started
+        usage = self.token_usage()
         charged = 0 if self.charged_elsewhere else usage.total_tokens
         if self.leased is not None:
             charged = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
             self.headers = {**self.headers, **self.leased.headers()}
+        self.charged = charged
         if self.identity is not None:
             self._usage_writer.record(
                 UsageRecord(
@@ -135,10 +154,22 @@ class Exchange:
                     self.verdicts,
                 )
             )
-        totals = self._metrics.totals_of(self.route, self.endpoint.name)
-        totals.add(status, duration, self.first_byte and self.first_byte - self.started, usage)
+        self._metrics.totals_of(self.route, self.endpoint.name).add(
+            status,
+            self._metrics.code_of(status, error),
+            duration,
+            self.first_byte and self.first_byte - self.started,
+            self.first_token and self.first_token - self.started,
+            usage,
+        )
+        self._telemetry.end(self)
 
-    def _token_usage(self) -> TokenUsage:
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by a failure of the gateway or the upstream, also in the middle of a stream."""
+        return self.status >= 500 or (self.error is not None and self.status < 400)
+
+    def token_usage(self) -> TokenUsage:
         """What the upstream reported; for a stream that broke off, at least the events it had sent."""
         if self.usage is not None:
             return self.usage

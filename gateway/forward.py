@@ -4,6 +4,7 @@ Both write the usage record before the client has the end of its answer, so that
 """
 
 import asyncio
+import time
 from contextlib import suppress
 
 import msgspec
@@ -29,6 +30,8 @@ async def forward_plain(exchange: Exchange, response: UpstreamResponse, content_
     exchange.usage = usage_of(body)
     if exchange.guard is not None:
         body = await exchange.guard.plain(body)
+    if exchange.kept is not None:
+        exchange.kept.whole(body)
     exchange.close(response.status)
     await send_whole(exchange, send, response.status, content_type, body)
 
@@ -61,6 +64,10 @@ async def forward_stream(
         events = copy.feed(piece)
         if guard is not None:
             events = guard.feed(events)
+        if exchange.first_token is None and events:
+            exchange.first_token = time.perf_counter()
+        if exchange.kept is not None:
+            exchange.kept.piece(events)
         if copy.done:
             exchange.close(response.status, copy.error and (recordable(copy.error.code) or "upstream_error"))
         if events and not (direct and direct.piece(events)):

@@ -25,6 +25,7 @@ from gateway.protocol import DIRECT
 from gateway.request import ClientGone, read_body, read_head
 from gateway.routing import Routes
 from gateway.services import ServicePath, ServiceTraffic, key_for_service
+from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream_errors import error_of
 from gateway.usage import UsageWriter
 from sluice.errors import MethodNotAllowed, SluiceError, Stopping
@@ -55,6 +56,7 @@ class ModelTraffic:
         budgets: BudgetStep,
         usage_writer: UsageWriter,
         metrics: Metrics,
+        telemetry: Telemetry,
         limits: LimitSettings,
     ) -> None:
         self._keyring = keyring
@@ -65,6 +67,7 @@ class ModelTraffic:
         self._budgets = budgets
         self._usage_writer = usage_writer
         self._metrics = metrics
+        self._telemetry = telemetry
         self._limits = limits
         self._sweep: asyncio.TimerHandle | None = None
         self.open: set[Exchange] = set()
@@ -75,7 +78,16 @@ class ModelTraffic:
         # Taken out: it leads back to the scope, and a cycle of objects for each request is work for the collector.
         direct = scope.pop("extensions", {}).get(DIRECT)
         endpoint = ENDPOINTS[scope["path"]] if service is None else service.endpoint
-        exchange = Exchange(endpoint, self._loop, direct, self._limits.body_seconds, self._usage_writer, self._metrics)
+        exchange = Exchange(
+            endpoint,
+            self._loop,
+            direct,
+            self._limits.body_seconds,
+            self._usage_writer,
+            self._metrics,
+            self._telemetry,
+        )
+        exchange.method = scope["method"]
         self.open.add(exchange)
         if self._sweep is None:
             self._sweep = self._loop.call_later(SWEEP_SECONDS, self._sweep_open)
@@ -104,6 +116,7 @@ class ModelTraffic:
         if scope["method"] != "POST":
             raise MethodNotAllowed(f"{endpoint.path} takes POST, not {scope['method']}.")
         token, length, headers, exchange.parent_id = read_head(scope)
+        self._telemetry.begin(exchange, headers)
         known = token and self._keyring.find(token)
         exchange.identity = identity = known or await self._keyring.authenticate(token)
         body = await read_body(receive, length, self._limits.body_bytes)

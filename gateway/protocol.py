@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway.telemetry.loop_wait import LoopWait
 from sluice.errors import InvalidRequest, openai_body
 from sluice.settings import LimitSettings
 
@@ -64,9 +65,11 @@ class DirectResponse:
 class LimitedProtocol(HttpToolsProtocol):
     """One client connection with a deadline, which the server's tick looks at once a second: no timer a connection."""
 
-    def __init__(self, *arguments: Any, limits: LimitSettings, **options: Any) -> None:
+    def __init__(self, *arguments: Any, limits: LimitSettings, loop_wait: LoopWait, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
+        self._loop_wait = loop_wait
+        self._fresh = True
         self._deadline: float | None = None
         self._reading_head = False
         self._head_bytes = 0
@@ -100,6 +103,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._loop_wait.sample(self.transport, first=self._fresh)
+        self._fresh = False
         self._reading_head = True
         self._deadline = self.loop.time() + self._limits.header_seconds
 

@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.endpoints import Endpoint
 from gateway.exchange import Exchange
 from gateway.request import read_body, read_head
+from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream import Header, Upstream, UpstreamResponse, open_upstream
 from gateway.upstream.on_demand import OnDemandUpstream
 from sluice.home import Home
@@ -32,8 +33,9 @@ class ServicePath:
 class ServiceTraffic:
     """Authenticates and forwards. The services get the caller's key, to call models on the caller's behalf."""
 
-    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, keyring: Keyring, telemetry: Telemetry) -> None:
         self._keyring = keyring
+        self._telemetry = telemetry
         self._body_bytes = settings.gateway.limits.body_bytes
         self._upstreams = open_services(settings)
         self._paths = [
@@ -51,6 +53,7 @@ class ServiceTraffic:
     ) -> None:
         """Forward one request and its answer, as it comes."""
         token, length, headers, exchange.parent_id = read_head(scope)
+        self._telemetry.begin(exchange, headers)
         exchange.identity = await self._keyring.authenticate(token)
         exchange.route = service.endpoint.name
         body = await read_body(receive, length, self._body_bytes)
