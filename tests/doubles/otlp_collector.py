@@ -87,7 +87,7 @@ class OtlpCollector:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-            def log_message(self, format: str, *_: Any) -> None:
+            def log_message(self, *_: Any) -> None:
                 """Not to standard error."""
 
         return Handler
