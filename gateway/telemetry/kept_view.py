@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.telemetry.replay import KeptRequest, Replay
+from gateway.telemetry.replay import KeptRequest, Replay, decoded
 
 
 def as_plain(kept: KeptRequest) -> dict[str, Any]:
@@ -23,8 +23,8 @@ def as_plain(kept: KeptRequest) -> dict[str, Any]:
         "status": record.status,
         "policy": record.policy,
         "prompt": record.prompt,
-        "request": _plain(body.request),
-        "answer": body.response and _plain(body.response),
+        "request": decoded(body.request),
+        "answer": body.response and decoded(body.response),
     }
 
 
@@ -51,10 +51,3 @@ def print_replay(done: Replay, console: Console) -> None:
     for note in done.notes:
         console.print(Text(note, "dim"))
     console.print(Text(f"Again it was {done.request_id}.", "dim"), soft_wrap=True)
-
-
-def _plain(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")

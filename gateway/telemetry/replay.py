@@ -80,9 +80,7 @@ def replay(settings: Settings, engine: Engine, kept: KeptRequest) -> Replay:
         notes.append(f"The prompt is {kept.record.prompt}, as it was put in then.")
     if fields.get("seed") is None and fields.get("temperature") != 0:
         notes.append("The request has no seed and its temperature is not 0: answers may differ by chance.")
-    if "[" in kept.body.request.decode("utf-8", "replace") and kept.record.verdicts:
-        notes.append("The policy had redacted something: the model is asked what was kept, as it was then.")
-    before: Any = None if kept.body.response is None else _decoded(kept.body.response)
+    before: Any = None if kept.body.response is None else decoded(kept.body.response)
     return Replay(request_id, texts_of(before), texts_of(answer), notes)
 
 
@@ -103,7 +101,8 @@ def texts_of(answer: Any) -> list[str]:
     return said
 
 
-def _decoded(body: bytes) -> Any:
+def decoded(body: bytes) -> Any:
+    """A body's JSON; its text where it is none."""
     try:
         return json.loads(body)
     except ValueError:

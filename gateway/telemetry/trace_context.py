@@ -13,9 +13,8 @@ from gateway.upstream.header import Header
 TRACEPARENT = b"traceparent"
 TRACESTATE = b"tracestate"
 
-_FORMAT = re.compile(
-    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
-)
+_IDS = rb"(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_FORMAT = re.compile(rb"00-%b|(?!00|ff)[0-9a-f]{2}-%b(?:-.*)?" % (_IDS, _IDS), re.DOTALL)
 _SAMPLED = 0x01
 _RANDOM = 0x02
 """The lower bits of a trace id of ours are random (Trace Context, level 2)."""
@@ -43,12 +42,13 @@ def begin(headers: list[Header], bound: int) -> TraceContext | None:
     Returns:
         The span where the trace is kept, else None.
     """
-    span_id = getrandbits(64) or 1
-    if headers and (parent := _take(headers)) is not None:
-        trace_id, parent_id, flags = parent
-        headers.append((TRACEPARENT, b"00-%032x-%016x-%02x" % (trace_id, span_id, flags & (_SAMPLED | _RANDOM))))
-        return TraceContext(trace_id, span_id, parent_id) if flags & _SAMPLED else None
-    trace_id = getrandbits(128) or 1
+    if headers and (place := _place_of_parent(headers)) is not None:
+        parent = headers[place][1]
+        flags = int(parent[53:55], 16) & (_SAMPLED | _RANDOM)
+        span_id = getrandbits(64) or 1
+        headers[place] = (TRACEPARENT, b"00-%b%016x-%02x" % (parent[3:36], span_id, flags))
+        return TraceContext(int(parent[3:35], 16), span_id, int(parent[36:52], 16)) if flags & _SAMPLED else None
+    trace_id, span_id = getrandbits(128) or 1, getrandbits(64) or 1
     sampled = trace_id & 0xFFFF_FFFF_FFFF_FFFF < bound
     headers.append((TRACEPARENT, b"00-%032x-%016x-%02x" % (trace_id, span_id, _RANDOM | sampled)))
     return TraceContext(trace_id, span_id, None) if sampled else None
@@ -59,12 +59,15 @@ def bound_of(ratio: float) -> int:
     return round(ratio * 2**64)
 
 
-def _take(headers: list[Header]) -> tuple[int, int, int] | None:
-    """Take the trace context out of the headers: its trace, span and flags. The tracestate stays if it is valid."""
-    found = [value for name, value in headers if name == TRACEPARENT]
-    parsed = _FORMAT.fullmatch(found[0]) if len(found) == 1 else None
-    if parsed is not None and parsed[1] == b"00" and parsed[5]:
-        parsed = None
-    dropped = (TRACEPARENT,) if parsed is not None else (TRACEPARENT, TRACESTATE)
-    headers[:] = [header for header in headers if header[0] not in dropped]
-    return None if parsed is None else (int(parsed[2], 16), int(parsed[3], 16), int(parsed[4], 16))
+def _place_of_parent(headers: list[Header]) -> int | None:
+    """Where the client's traceparent stands. One that is malformed is taken out, and the tracestate with it."""
+    place: int | None = None
+    valid = True
+    for number, (name, value) in enumerate(headers):
+        if name == TRACEPARENT:
+            valid = place is None and _FORMAT.fullmatch(value) is not None
+            place = number
+    if place is not None and valid:
+        return place
+    headers[:] = [header for header in headers if header[0] not in (TRACEPARENT, TRACESTATE)]
+    return None

@@ -18,7 +18,7 @@ def test_a_trace_is_continued_with_a_span_of_our_own() -> None:
     trace = begin(headers, NONE)
     assert trace is not None
     assert (trace.trace_id, trace.parent_id) == (int(TRACE, 16), int(SPAN, 16))
-    assert headers == [STATE, (b"traceparent", b"00-%b-%016x-01" % (TRACE, trace.span_id))]
+    assert headers == [(b"traceparent", b"00-%b-%016x-01" % (TRACE, trace.span_id)), STATE]
     assert trace.span_id != trace.parent_id
 
 
