@@ -181,8 +181,10 @@ class Bodies:
         except Exception as error:
             # Whatever it was: the next attempt may succeed, and memory is bounded.
             if not self._failing:
-                log.warning("Bodies wait in memory: %s", error)
+                log.warning("Kept bodies are neither written nor deleted: %s", error)
             self._failing = True
             return False
+        if self._failing:
+            log.warning("Kept bodies are written and deleted again.")
         self._failing = False
         return True

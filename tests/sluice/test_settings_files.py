@@ -69,7 +69,10 @@ def test_variables_go_over_files(tmp_path: Path) -> None:
         ("telemetry:\n  sample: .nan\n", "line 2: telemetry.sample: input should be"),
         ("telemetry:\n  metrics_seconds: 0\n", "line 2: telemetry.metrics_seconds: input should be greater than 0"),
         ("telemetry:\n  otlp_endpoint: collector:4318\n", "line 2: telemetry.otlp_endpoint: expected the base URL of"),
-        ("telemetry:\n  otlp_endpoint: http://c/v1/traces\n", "line 2: telemetry.otlp_endpoint: expected the collector's"),
+        (
+            "telemetry:\n  otlp_endpoint: http://c/v1/traces\n",
+            "line 2: telemetry.otlp_endpoint: expected the collector's",
+        ),
         ("telemetry:\n  otlp_endpoint: http://a:b@c\n", "line 2: telemetry.otlp_endpoint: holds a user or password"),
         (
             "guardrails:\n  policies:\n    p: {keep_days: 0}\n",
