@@ -1,7 +1,7 @@
 """Sending spans and metrics to a collector by OTLP over HTTP, from threads of their own.
 
-Imported only where an endpoint is configured. What OpenTelemetry's libraries would read from the environment is given to
-them here, so that nothing but the configured endpoint is ever connected. A collector that is lost or slow costs spans, never
+Imported only where an endpoint is configured. OpenTelemetry's libraries find nothing in the environment, so that nothing but
+the configured endpoint is ever connected, and nobody else's headers are sent there. A collector that is lost or slow costs spans, never
 a request: what does not fit is dropped and counted, and the log says so once.
 """
 
@@ -9,14 +9,13 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import requests
-from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -58,35 +57,19 @@ class OtlpExport:
 
     def __init__(self, settings: Settings, metrics: Metrics, headers: dict[str, str]) -> None:
         telemetry = settings.telemetry
-        # Given whole, not created: that would ask detectors named in the environment.
+        # Given whole, not created: that would ask detectors.
         resource = Resource(
-            {
-                service_attributes.SERVICE_NAME: telemetry.service_name,
-                service_attributes.SERVICE_INSTANCE_ID: f"{BOOT}-{os.getpid()}",
-            }
+            {service_attributes.SERVICE_NAME: telemetry.service_name, service_attributes.SERVICE_INSTANCE_ID: BOOT}
         )
-        self._outage = _Outage(telemetry.otlp_endpoint)
-        nowhere = NoOpMeterProvider()
-        spans = OTLPSpanExporter(
-            f"{telemetry.otlp_endpoint}/v1/traces",
-            headers=headers,
-            timeout=SEND_SECONDS,
-            compression=Compression.NoCompression,
-            session=_session(),
-            meter_provider=nowhere,
-        )
-        self._counted = _CountedExporter(spans, self._outage)
-        self._processor = BatchSpanProcessor(
-            self._counted, HELD_SPANS, 1000 * BATCH_SECONDS, BATCH_SPANS, 1000 * SEND_SECONDS, meter_provider=nowhere
-        )
-        self._metric_exporter = OTLPMetricExporter(
-            f"{telemetry.otlp_endpoint}/v1/metrics",
-            headers=headers,
-            timeout=SEND_SECONDS,
-            compression=Compression.NoCompression,
-            session=_session(),
-            meter_provider=nowhere,
-        )
+        url = telemetry.otlp_endpoint
+        self._outage = _Outage(url)
+        with _bare_environment():
+            spans = OTLPSpanExporter(f"{url}/v1/traces", headers=headers, timeout=SEND_SECONDS, session=_session())
+            self._counted = _CountedExporter(spans, self._outage)
+            self._processor = BatchSpanProcessor(self._counted, HELD_SPANS, 1000 * BATCH_SECONDS, BATCH_SPANS)
+            self._metric_exporter = OTLPMetricExporter(
+                f"{url}/v1/metrics", headers=headers, timeout=SEND_SECONDS, session=_session()
+            )
         self._maker = SpanMaker(settings, resource)
         self._metric_maker = MetricMaker(settings, metrics, resource)
         self._metrics_seconds = telemetry.metrics_seconds
@@ -191,6 +174,16 @@ class _Outage(logging.Handler):
         self._logger.removeHandler(self)
         self._logger.propagate = True
         super().close()
+
+
+@contextmanager
+def _bare_environment() -> Generator[None]:
+    """Without the variables that the libraries read: endpoints, headers, certificates, providers."""
+    taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("OTEL_")}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
 
 
 def _session() -> requests.Session:

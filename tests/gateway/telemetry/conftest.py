@@ -27,9 +27,11 @@ def traced(
     monkeypatch.setattr(otlp, "BATCH_SECONDS", 0.05)
     with ExitStack() as running:
 
-        def start(**telemetry: Any) -> RunningGateway:
+        def start(services: dict[str, Any] | None = None, **telemetry: Any) -> RunningGateway:
             section = {"otlp_endpoint": collector.url, "sample": 1, "metrics_seconds": 0.05} | telemetry
-            gateway = RunningGateway(tmp_path, scripted_upstream.url, sections={"telemetry": section})
+            gateway = RunningGateway(
+                tmp_path, scripted_upstream.url, services=services, sections={"telemetry": section}
+            )
             return running.enter_context(gateway)
 
         yield start

@@ -1,4 +1,5 @@
 import logging
+import os
 import socket
 import time
 from pathlib import Path
@@ -60,12 +61,17 @@ def test_nothing_of_the_environment_leads_elsewhere(
             monkeypatch.setenv(variable, elsewhere.url)
         monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=stolen,host.name=told")
         monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "os,host,process")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=for-somebody-else")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        monkeypatch.setenv("OTEL_PYTHON_METER_PROVIDER", "no_such_provider")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         gateway = traced()
         gateway.post(BODY)
         gateway.wait(lambda: collector.spans)
         assert collector.resources[0].keys() == {"service.name", "service.instance.id"}
+        assert "authorization" not in collector.headers[0]
+        assert os.environ["OTEL_EXPORTER_OTLP_COMPRESSION"] == "gzip"  # for others, it is still there
         assert not elsewhere.paths
 
 

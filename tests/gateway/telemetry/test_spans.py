@@ -129,6 +129,20 @@ def test_errors(
         assert "gen_ai.request.model" not in known
 
 
+def test_a_services_request_is_a_span_of_http(
+    traced: Traced, collector: OtlpCollector, scripted_upstream: ScriptedUpstream
+) -> None:
+    gateway = traced({"knowledge": {"module": "none", "port": scripted_upstream.port, "paths": ["/v1/tools"]}})
+    scripted_upstream.next(Behaviour(body={}))
+    gateway.post({}, path="/v1/tools/wherefore?art=thou")
+    gateway.wait(lambda: collector.spans)
+    (span,) = collector.spans
+    assert span.name == "POST /v1/tools"
+    assert attributes(span)["url.path"] == "/v1/tools"
+    assert not any(name.startswith("gen_ai.") for name in attributes(span))
+    assert scripted_upstream.requests[-1].header("traceparent") == f"00-{span.trace_id.hex()}-{span.span_id.hex()}-03"
+
+
 def test_a_request_without_a_key_is_a_span_too(traced: Traced, collector: OtlpCollector) -> None:
     gateway = traced()
     gateway.post({"model": "m", "messages": []}, headers={"authorization": "Bearer nothing"})
