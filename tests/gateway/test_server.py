@@ -15,11 +15,9 @@ from typing import Any
 import httpx
 from sqlmodel import Session, select
 
-from gateway.telemetry.otlp import SEND_SECONDS, STOP_SECONDS
 from gateway.usage.record import UsageRow
 from sluice.database import connect, migrate
 from sluice.identity import create_key
-from tests.doubles.otlp_collector import OtlpCollector
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream
 from tests.ports import free_ports
 
@@ -196,22 +194,3 @@ def test_the_gateway_imports_nothing_that_computes(tmp_path: Path) -> None:
     program = "import sys, gateway.app, gateway.server; print({'torch', 'ray', 'transformers', 'langgraph'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert result.stdout.strip() == "set()"
-
-
-def test_a_collector_that_hangs_does_not_hold_up_the_stop(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
-    """In a process of its own, where a thread that still sends could keep it from ending."""
-    with OtlpCollector() as collector:
-        collector.go_on.clear()
-        telemetry = {"SLUICE_TELEMETRY__OTLP_ENDPOINT": collector.url, "SLUICE_TELEMETRY__SAMPLE": "1"}
-        gateway = GatewayProcess(tmp_path, scripted_upstream.url, **telemetry)
-        with gateway.started() as process:
-            httpx.post(
-                f"{gateway.origin}/v1/chat/completions",
-                json=CHAT,
-                headers={"authorization": f"Bearer {gateway.key}"},
-                trust_env=False,
-            ).raise_for_status()
-            process.send_signal(signal.SIGTERM)
-            # Less than the collector is given for one batch, were anybody to wait for it.
-            process.wait(STOP_SECONDS + SEND_SECONDS - 1)
-    assert "spans were not taken by the collector" in gateway.log.read_text()
