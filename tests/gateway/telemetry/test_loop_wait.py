@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,23 +27,25 @@ def waits(gateway: RunningGateway) -> LoopWait:
     return gateway.application.metrics.loop_wait
 
 
-class BlockedLoop:
-    """Blocks the gateway's event loop from inside, for a time that begins when it has begun."""
-
-    def __init__(self, gateway: RunningGateway) -> None:
-        self._began = threading.Event()
-        loop = gateway.application.traffic._loop
-        loop.call_soon_threadsafe(self._block)
-        assert self._began.wait(60)
-
-    def _block(self) -> None:
-        self._began.set()
-        time.sleep(BLOCKED)
-
-
 def answer(connection: socket.socket) -> bytes:
     connection.sendall(REQUEST)
     return connection.recv(65536)
+
+
+@contextmanager
+def blocked(gateway: RunningGateway) -> Iterator[None]:
+    """The gateway's event loop stands still while something is sent, and for a time after that."""
+    began, sent = threading.Event(), threading.Event()
+
+    def block() -> None:
+        began.set()
+        sent.wait(60)
+        time.sleep(BLOCKED)
+
+    gateway.application.traffic._loop.call_soon_threadsafe(block)
+    assert began.wait(60)
+    yield
+    sent.set()
 
 
 def over(gateway: RunningGateway, seconds: float) -> int:
@@ -55,11 +58,13 @@ def over(gateway: RunningGateway, seconds: float) -> int:
 @needs_tcp_info
 def test_a_connection_that_waits_to_be_accepted_is_seen(gateway: RunningGateway) -> None:
     gateway.post({"model": "m", "messages": []})
-    assert over(gateway, 0.2) == 0
-    BlockedLoop(gateway)
-    with gateway.connect() as connection:
-        assert b"200 OK" in answer(connection)
-    assert over(gateway, 0.2) == 1
+    before = over(gateway, 0.2)
+    with blocked(gateway):
+        connection = gateway.connect()
+        connection.sendall(REQUEST)
+    with connection:
+        assert b"200 OK" in connection.recv(65536)
+    assert over(gateway, 0.2) == before + 1
     assert 'sluice_loop_wait_seconds_bucket{le="0.2"}' in gateway._http.get(f"{gateway.origin}/metrics").text
 
 
@@ -70,11 +75,12 @@ def test_of_a_connection_in_use_one_request_in_many_is_looked_at(gateway: Runnin
         answer(connection)
         while (waits(gateway)._requests + 1) % EVERY:
             answer(connection)
-        looked_at = sum(waits(gateway).histogram.counts)
-        BlockedLoop(gateway)
-        answer(connection)
+        looked_at, before = sum(waits(gateway).histogram.counts), over(gateway, 0.2)
+        with blocked(gateway):
+            connection.sendall(REQUEST)
+        assert b"200 OK" in connection.recv(65536)
         assert sum(waits(gateway).histogram.counts) == looked_at + 1
-        assert over(gateway, 0.2) == 1
+        assert over(gateway, 0.2) == before + 1
         answer(connection)
         assert sum(waits(gateway).histogram.counts) == looked_at + 1
 
