@@ -20,6 +20,7 @@ from gateway.prompt_cache import PromptCache
 from gateway.request import Request
 from gateway.routing import Routes
 from gateway.services import ServiceTraffic
+from gateway.telemetry.telemetry import Telemetry
 from gateway.usage import Journal, UsageWriter
 from gateway.usage.lineage import record_models
 from sluice.database import connect
@@ -39,6 +40,7 @@ class GatewayApplication(FastAPI):
     traffic: ModelTraffic
     services: ServiceTraffic
     keyring: Keyring
+    metrics: Metrics
 
     def answer(self, request: Request) -> Coroutine[Any, Any, None]:
         """What answers a request."""
@@ -67,9 +69,10 @@ def create_app(settings: Settings) -> GatewayApplication:
     routes = Routes(settings)
     metering = MeteringStep(keyring, engine, usage_writer, MemoryLedger())
     cache = ResponseCache(settings) if settings.cache.enabled else None
-    services = ServiceTraffic(settings, keyring)
     metrics = Metrics()
-    guardrails = Guardrails(settings, metrics)
+    telemetry = Telemetry(settings, metrics, engine)
+    services = ServiceTraffic(settings, keyring, telemetry)
+    guardrails = Guardrails(settings, metrics, telemetry.bodies)
     if cache is not None:
         metrics.gauges += cache.gauges()
 
@@ -78,6 +81,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         await guardrails.start()
         await keyring.start()
         await usage_writer.start()
+        await telemetry.start()
         if cache is not None:
             await cache.start()
         await asyncio.to_thread(record_models, engine, settings)
@@ -88,6 +92,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         if cache is not None:
             await cache.close()
         await usage_writer.stop()
+        await telemetry.stop()
         prompts.close()
         guardrails.stop()
         await keyring.stop()
@@ -97,8 +102,11 @@ def create_app(settings: Settings) -> GatewayApplication:
         title="Sluice gateway", summary="OpenAI's API, metered.", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.keyring = keyring
+    app.metrics = metrics
     app.services = services
-    app.traffic = ModelTraffic(keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics)
+    app.traffic = ModelTraffic(
+        keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
+    )
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))
     install_error_responses(app)

@@ -11,14 +11,18 @@ from gateway.metrics import Metrics
 from gateway.request import ClientGone, Request
 from gateway.request_id import new_request_id
 from gateway.sse import EventCopy
+from gateway.telemetry.telemetry import Telemetry
 from gateway.tokens import NO_TOKENS, TokenUsage
 from gateway.usage import UsageRecord, UsageWriter
 from sluice.errors import SluiceError
 from sluice.identity import Identity
+from sluice.logs import HANDLED_REQUEST
 
 if TYPE_CHECKING:
     from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
+    from gateway.telemetry.bodies import KeptBody
+    from gateway.telemetry.trace_context import TraceContext
 
 
 class Exchange:
@@ -29,7 +33,9 @@ class Exchange:
     gave the stored prompt that it named. `leased` is what the call holds of its budgets and limits; what is
     `charged_elsewhere` costs nothing here: a service's answer (the calls that it makes with its caller's key do), and one
     that the cache had. `recording` takes the answer down, where the cache may keep it. `headers` are further ones of the
-    response; `meters` those that tell of budgets and limits, rendered.
+    response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept` collects its bodies, where a
+    policy keeps them; `first_token` is when the first event of a stream went to the client. `status`, `error`, `duration`
+    and `charged` tell how it ended, once it has.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
@@ -38,6 +44,13 @@ class Exchange:
     usage: TokenUsage | None = None
     copy: EventCopy | None = None
     first_byte: float | None = None
+    first_token: float | None = None
+    trace: "TraceContext | None" = None
+    kept: "KeptBody | None" = None
+    status = 0
+    error: str | None = None
+    duration = 0.0
+    charged = 0
     leased: LeasedCall | None = None
     charged_elsewhere = False
     cache: str | None = None
@@ -54,13 +67,17 @@ class Exchange:
     ending: SluiceError | None = None
     closed = False
 
-    def __init__(self, request: Request, endpoint: Endpoint, usage_writer: UsageWriter, metrics: Metrics) -> None:
+    def __init__(
+        self, request: Request, endpoint: Endpoint, usage_writer: UsageWriter, metrics: Metrics, telemetry: Telemetry
+    ) -> None:
         self.request = request
         self.endpoint = endpoint
         self.request_id = new_request_id()
+        HANDLED_REQUEST.set(self.request_id)
         self.started = request.started
         self._usage_writer = usage_writer
         self._metrics = metrics
+        self._telemetry = telemetry
         request.on_gone = self._client_left
 
     def _client_left(self) -> None:
@@ -83,12 +100,14 @@ class Exchange:
         if self.closed:
             return
         self.closed = True
-        duration = time.perf_counter() - self.started
-        usage = self._token_usage()
+        self.status, self.error = status, error
+        self.duration = duration = time.perf_counter() - self.started
+        usage = self.token_usage()
         charged, cost = 0 if self.charged_elsewhere else usage.total_tokens, 0
         if self.leased is not None:
             charged, cost = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
             self.meters = self.leased.headers()
+        self.charged = charged
         if self.recording is not None:
             self.recording.end(self, status, error)
         if self.identity is not None:
@@ -117,10 +136,22 @@ class Exchange:
                     self.cache,
                 )
             )
-        totals = self._metrics.totals_of(self.route, self.endpoint.name)
-        totals.add(status, duration, self.first_byte and self.first_byte - self.started, usage)
+        self._metrics.totals_of(self.route, self.endpoint.name).add(
+            status,
+            self._metrics.code_of(status, error),
+            duration,
+            self.first_byte and self.first_byte - self.started,
+            self.first_token and self.first_token - self.started,
+            usage,
+        )
+        self._telemetry.end(self)
 
-    def _token_usage(self) -> TokenUsage:
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by a failure of the gateway or the upstream, also in the middle of a stream."""
+        return self.status >= 500 or (self.error is not None and self.status < 400)
+
+    def token_usage(self) -> TokenUsage:
         """What the upstream reported; for a stream that broke off, at least the events it had sent."""
         if self.usage is not None:
             return self.usage

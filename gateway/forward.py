@@ -4,6 +4,7 @@ Both write the usage record before the client has the end of its answer, so that
 """
 
 import asyncio
+import time
 from contextlib import suppress
 
 import msgspec
@@ -33,6 +34,8 @@ async def forward_plain(exchange: Exchange, response: UpstreamResponse, content_
         body = await exchange.guard.plain(body)
     if exchange.recording is not None:
         exchange.recording.add(content_type, body)
+    if exchange.kept is not None:
+        exchange.kept.whole(body)
     exchange.close(response.status)
     send_whole(exchange, response.status, content_type, body)
 
@@ -63,6 +66,10 @@ async def forward_stream(
             events = guard.feed(events)
         if exchange.recording is not None:
             exchange.recording.add(content_type, events)
+        if exchange.first_token is None and events:
+            exchange.first_token = time.perf_counter()
+        if exchange.kept is not None:
+            exchange.kept.piece(events)
         if copy.done:
             exchange.close(response.status, copy.error and (recordable(copy.error.code) or "upstream_error"))
         await request.write(events)

@@ -22,6 +22,7 @@ from gateway.prompt_step import put_prompt_in
 from gateway.request import ClientGone, Request, read_head
 from gateway.routing import Routes
 from gateway.services import ServicePath, ServiceTraffic, key_for_service
+from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream_errors import error_of
 from gateway.usage import UsageWriter
 from sluice.errors import MethodNotAllowed, SluiceError, Stopping
@@ -49,6 +50,7 @@ class ModelTraffic:
         metering: MeteringStep,
         usage_writer: UsageWriter,
         metrics: Metrics,
+        telemetry: Telemetry,
     ) -> None:
         self._keyring = keyring
         self._prompts = prompts
@@ -59,12 +61,13 @@ class ModelTraffic:
         self._metering = metering
         self._usage_writer = usage_writer
         self._metrics = metrics
+        self._telemetry = telemetry
         self.open: set[Exchange] = set()
         self.stopping = False
 
     async def __call__(self, request: Request, endpoint: Endpoint, service: ServicePath | None = None) -> None:
         """Answer one request; every error becomes OpenAI's error object here."""
-        exchange = Exchange(request, endpoint, self._usage_writer, self._metrics)
+        exchange = Exchange(request, endpoint, self._usage_writer, self._metrics, self._telemetry)
         self.open.add(exchange)
         try:
             if self.stopping:
@@ -91,6 +94,7 @@ class ModelTraffic:
         if request.method != b"POST":
             raise MethodNotAllowed(f"{endpoint.path} takes POST, not {request.method.decode()}.")
         token, headers, exchange.parent_id = read_head(request.headers)
+        self._telemetry.begin(exchange, headers)
         known = token and self._keyring.find(token)
         exchange.identity = identity = known or await self._keyring.authenticate(token)
         body = await request.body()

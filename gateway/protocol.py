@@ -13,6 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.server import ServerState
 
 from gateway.request import STATUS_LINE, Request, render_error
+from gateway.telemetry.loop_wait import LoopWait
 from gateway.upstream import Header
 from sluice.errors import InvalidRequest, RequestTimeout, SluiceError
 from sluice.settings import LimitSettings
@@ -52,6 +53,7 @@ class ClientConnection(asyncio.Protocol):
         self,
         answer: Callable[[Request], Coroutine[Any, Any, None]],
         limits: LimitSettings,
+        loop_wait: LoopWait,
         *,
         server_state: ServerState,
         **_: object,
@@ -63,6 +65,8 @@ class ClientConnection(asyncio.Protocol):
         self.writable.set()
         self.write_paused = False
         self._answer = answer
+        self._loop_wait = loop_wait
+        self._fresh = True
         self._state = server_state
         self._loop = asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)
@@ -174,6 +178,8 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._began = time.perf_counter()
+        self._loop_wait.sample(self.transport, first=self._fresh)
+        self._fresh = False
         self._reading_head = True
         self._target = b""
         self._headers = []

@@ -59,7 +59,7 @@ def build_server(application: GatewayApplication, gateway: GatewaySettings) -> D
     config = Config(
         application,
         loop="uvloop",
-        http=functools.partial(ClientConnection, application.answer, gateway.limits),  # pyright: ignore[reportArgumentType]
+        http=functools.partial(ClientConnection, application.answer, gateway.limits, application.metrics.loop_wait),  # pyright: ignore[reportArgumentType]
         ws="none",
         lifespan="on",
         proxy_headers=False,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gateway.endpoints import Endpoint
 from gateway.exchange import Exchange
 from gateway.request import Request, read_head
+from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream import Header, Upstream, UpstreamResponse, open_upstream
 from gateway.upstream.header import render
 from gateway.upstream.on_demand import OnDemandUpstream
@@ -31,8 +32,9 @@ class ServicePath:
 class ServiceTraffic:
     """Authenticates and forwards. The services get the caller's key, to call models on the caller's behalf."""
 
-    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, keyring: Keyring, telemetry: Telemetry) -> None:
         self._keyring = keyring
+        self._telemetry = telemetry
         self._upstreams = open_services(settings)
         self._paths = [
             ServicePath(Endpoint(path, path.removeprefix("/v1/").strip("/"), "", "service", streams=True), upstream)
@@ -47,6 +49,7 @@ class ServiceTraffic:
     async def answer(self, exchange: Exchange, service: ServicePath, request: Request) -> None:
         """Forward one request and its answer, as it comes."""
         token, headers, exchange.parent_id = read_head(request.headers)
+        self._telemetry.begin(exchange, headers)
         exchange.identity = await self._keyring.authenticate(token)
         exchange.route = service.endpoint.name
         body = await request.body()

@@ -108,6 +108,7 @@ class GatewaySettings(Section):
     port: Port = 8400
     workers: Count = 1
     drain_seconds: Seconds = 20
+    access_log: Literal["none", "errors", "all"] = "errors"
     limits: LimitSettings = LimitSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     keys: KeySettings = KeySettings()
@@ -143,6 +144,35 @@ class CacheSettings(Section):
     megabytes: Count = 64
     entry_bytes: Count = 1024 * 1024
     wait_seconds: Seconds = 60
+
+
+def _collector_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("expected the base URL of a collector, such as http://127.0.0.1:4318, or nothing")
+    if parts.username or parts.password:
+        raise ValueError("holds a user or password, expected those in the variable that headers_env names")
+    if parts.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics")):
+        raise ValueError("expected the collector's base URL, without /v1/traces and /v1/metrics")
+    return url.rstrip("/")
+
+
+class TelemetrySettings(Section):
+    """`telemetry:`, where traces and metrics are sent by OTLP over HTTP, and what is held of kept bodies.
+
+    Attributes:
+        otlp_endpoint: the collector's base URL; empty: nothing is sent anywhere.
+        headers_env: the variable that holds further headers, as `name=value,name=value`.
+        sample: the share of traces that are kept, where the client has not decided it.
+        held_body_bytes: of bodies that guardrail policies keep, in memory until they are in the database.
+    """
+
+    otlp_endpoint: Annotated[str, AfterValidator(_collector_url)] = ""
+    headers_env: str | None = None
+    service_name: Annotated[str, Field(min_length=1)] = "sluice-gateway"
+    sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
+    metrics_seconds: Seconds = 15
+    held_body_bytes: Count = 64 * 1024 * 1024
 
 
 class Source(Section):
@@ -238,11 +268,14 @@ class PolicySettings(Section):
 
     Attributes:
         hold_back: the most characters of a streamed answer that are kept back until they are certain.
+        keep_bodies: requests and answers are kept for `keep_days`, as the policy lets them through.
     """
 
     input: CheckSettings = CheckSettings()
     output: CheckSettings = CheckSettings()
     hold_back: Count = 300
+    keep_bodies: bool = False
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 30
 
     @field_validator("hold_back")
     @classmethod
@@ -298,6 +331,7 @@ class Settings(Section):
     guardrails: GuardrailSettings = GuardrailSettings()
     redis: RedisSettings = RedisSettings()
     cache: CacheSettings = CacheSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     extensions: dict[str, SerializeAsAny[Section]] = {}
 
     @model_validator(mode="after")
