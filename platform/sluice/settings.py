@@ -6,45 +6,15 @@ Every field has a default that works on one machine, so an empty folder is a val
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from sluice.guardrails.finding import CONTEXT, LONGEST, Action, Validator
+from sluice.route_settings import PriceSettings, RouteSettings, check_routes
+from sluice.section import Count, HomePath, HttpUrl, Port, Seconds, Section, SectionType
 
-HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected a URL such as http://127.0.0.1:8000/v1")
-    return url.rstrip("/")
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-
-
-class Section(BaseModel):
-    """A mapping in a settings file: no unknown keys, never changed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-SectionType = TypeVar("SectionType", bound=Section)
+__all__ = ["Count", "HomePath", "HttpUrl", "Port", "RouteSettings", "Seconds", "Section", "SectionType"]
 
 
 class PlatformSettings(Section):
@@ -72,6 +42,7 @@ class UpstreamSettings(Section):
     connect_seconds: Seconds = 5
     first_byte_seconds: Seconds = 600
     idle_seconds: Seconds = 120
+    total_seconds: Seconds = 3600
     connections: Count = 1024
     response_bytes: Count = 64 * 1024 * 1024
 
@@ -134,25 +105,13 @@ class ModelSettings(Section):
     kv_cache_gib: Count = 1
     start_seconds: Seconds = 900
     arguments: tuple[str, ...] = ()
+    price: PriceSettings | None = None
 
     @model_validator(mode="after")
     def _one_embedding_process(self) -> Self:
         if self.kind == "embedding" and self.replicas > 1:
             raise ValueError("an embedding model runs in one process: expected replicas: 1")
         return self
-
-
-class RouteSettings(Section):
-    """`routes.<name>:`, a model name that a server elsewhere answers.
-
-    Attributes:
-        provider: LiteLLM's name of the API it speaks, such as `anthropic`, where that is not OpenAI's.
-    """
-
-    url: HttpUrl
-    provider: str | None = None
-    model: str | None = None
-    api_key_env: str | None = None
 
 
 class ServiceSettings(Section):
@@ -263,6 +222,7 @@ class Settings(Section):
             raise ValueError(f"routes.{min(both)}: there is a model of this name too, expected different names")
         if both := answered.keys() & (self.models.keys() | self.routes.keys()):
             raise ValueError(f"services.{answered[min(both)]}.models: '{min(both)}' is a model or a route already")
+        check_routes(self.routes, {name: model.kind for name, model in self.models.items()})
         gateway_ports = [self.gateway.port, *worker_ports(self.gateway)]
         owners = dict.fromkeys((port for port in gateway_ports if port), "the gateway")
         for name, model in self.models.items():
