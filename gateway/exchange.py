@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from gateway.request_id import new_request_id
 from gateway.sse import EventCopy
 from gateway.tokens import NO_TOKENS, TokenUsage
 from gateway.usage import UsageRecord, UsageWriter
-from sluice.errors import RequestTimeout, SluiceError
+from sluice.errors import RequestTimeout, SluiceError, UpstreamTimeout
 from sluice.identity import Identity
 
 if TYPE_CHECKING:
     from gateway.guard.answer import AnswerGuard
+    from gateway.routing.failure import FailedAttempt
+    from gateway.routing.target import Target
 
 
 class Exchange:
@@ -32,6 +35,8 @@ class Exchange:
     client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
     where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
     holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
+    `target` is the upstream that was asked last, and `failed_attempts` are those before it that gave no answer;
+    `total_seconds` is the most that all of them together may take.
     `headers` are further ones of the response.
     """
 
@@ -53,6 +58,9 @@ class Exchange:
     guard: "AnswerGuard | None" = None
     response_started = False
     ending: SluiceError | None = None
+    target: "Target | None" = None
+    failed_attempts: "tuple[FailedAttempt, ...]" = ()
+    total_seconds = inf
     closed = False
     _watch: asyncio.Task[None] | None = None
 
@@ -66,7 +74,7 @@ class Exchange:
         metrics: Metrics,
     ) -> None:
         self._task = asyncio.current_task(loop)
-        self._usage_writer = usage_writer
+        self.usage_writer = usage_writer
         self._metrics = metrics
         self.request_id = new_request_id()
         self.endpoint = endpoint
@@ -79,6 +87,9 @@ class Exchange:
         if self.receive is not None:
             if self._watch is None:
                 self._watch = asyncio.get_running_loop().create_task(self._end_when_gone(self.receive))
+            if now - self.started > self.total_seconds:
+                limit = f"{self.total_seconds:g} s (total_seconds)"
+                self.end(UpstreamTimeout(f"The answer was not complete within {limit}."))
         elif now > self._body_deadline:
             self.end(RequestTimeout("The request's body did not arrive in time."))
 
@@ -92,6 +103,15 @@ class Exchange:
         if not self.closed and self.ending is None and self._task is not None:
             self.ending = reason
             self._task.cancel()
+
+    @property
+    def upstream(self) -> str:
+        """The name of the upstream that was asked last; empty before that."""
+        return "" if self.target is None else self.target.name
+
+    def attempt_failed(self, attempt: "FailedAttempt") -> None:
+        """Note an attempt that gave no answer, before another is made; it may have cost tokens."""
+        self.failed_attempts = (*self.failed_attempts, attempt)
 
     def close(self, status: int, error: str | None = None, *, failure: SluiceError | None = None) -> None:
         """Record what the request used, once; called before the client has the end of its answer.
@@ -113,7 +133,7 @@ class Exchange:
             charged = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
             self.headers = {**self.headers, **self.leased.headers()}
         if self.identity is not None:
-            self._usage_writer.record(
+            self.usage_writer.record(
                 UsageRecord(
                     self.request_id,
                     self.identity.key_id,

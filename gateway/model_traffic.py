@@ -25,9 +25,8 @@ from gateway.protocol import DIRECT
 from gateway.request import ClientGone, read_body, read_head
 from gateway.routing import Routes
 from gateway.services import ServicePath, ServiceTraffic, key_for_service
-from gateway.upstream_errors import error_of
 from gateway.usage import UsageWriter
-from sluice.errors import MethodNotAllowed, SluiceError, Stopping
+from sluice.errors import MethodNotAllowed, SluiceError, Stopping, UpstreamFailed, UpstreamTimeout
 from sluice.identity import Keyring
 from sluice.settings import LimitSettings
 
@@ -123,16 +122,18 @@ class ModelTraffic:
         if route.is_service:
             exchange.charged_elsewhere = True
             headers += key_for_service(token)
-        response = await route.upstream.request("POST", endpoint.upstream_path, body, headers)
+        response = await route.send(exchange, endpoint, body, headers)
         exchange.first_byte = time.perf_counter()
         try:
-            if response.status >= 300:
-                raise error_of(response.status, await response.read(), response.headers)
             content_type = response.content_type
             if content_type.startswith(EVENT_STREAM):
                 await forward_stream(exchange, response, content_type, send, hide_usage=not envelope.asks_usage)
             else:
                 await forward_plain(exchange, response, content_type, send)
+        except (UpstreamFailed, UpstreamTimeout):
+            if exchange.target is not None:
+                exchange.target.broke_off()
+            raise
         finally:
             response.close()
 
