@@ -67,8 +67,8 @@ def open_price(settings: PriceSettings | None, provider: str | None, model: str,
     return price
 
 
-def _nano(amount: float) -> int:
-    return int(Decimal(repr(amount)) * NANO)
+def _nano(amount: float, tokens: int = 1) -> int:
+    return int(Decimal(repr(amount)) * tokens * NANO)
 
 
 class _Listed(msgspec.Struct):
@@ -100,6 +100,6 @@ def _price_of(entry: msgspec.Raw) -> Price | None:
     if listed.input_cost_per_token is None or listed.mode not in ("chat", "completion", "responses", "embedding"):
         return None
     amounts = (listed.input_cost_per_token, listed.cache_read_input_token_cost, listed.output_cost_per_token)
-    input_, cached, output = (None if amount is None else _nano(amount * MILLION) for amount in amounts)
+    input_, cached, output = (None if amount is None else _nano(amount, MILLION) for amount in amounts)
     assert input_ is not None
     return Price(input_, input_ if cached is None else cached, output or 0)

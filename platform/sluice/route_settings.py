@@ -31,7 +31,7 @@ class PriceSettings(Section):
     def _by_map(cls, given: Any) -> Any:
         if given == "map":
             return {"map": True}
-        if not isinstance(given, Mapping) or not given or "map" in given:
+        if not isinstance(given, Mapping) or not given:
             raise ValueError("expected amounts such as {input: 0.25, output: 2}, or map")
         return cast("Mapping[str, Any]", given)
 
