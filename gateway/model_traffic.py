@@ -124,15 +124,17 @@ class ModelTraffic:
             headers += key_for_service(token)
         response = await route.send(exchange, endpoint, body, headers)
         exchange.first_byte = time.perf_counter()
+        target = exchange.target
+        assert target is not None
         try:
             content_type = response.content_type
             if content_type.startswith(EVENT_STREAM):
                 await forward_stream(exchange, response, content_type, send, hide_usage=not envelope.asks_usage)
             else:
                 await forward_plain(exchange, response, content_type, send)
+            target.completed()
         except (UpstreamFailed, UpstreamTimeout):
-            if exchange.target is not None:
-                exchange.target.broke_off()
+            target.broke_off()
             raise
         finally:
             response.close()

@@ -20,8 +20,9 @@ State = Literal["closed", "open", "half_open"]
 class Breaker:
     """The state of one upstream, shared by all routes that use it.
 
-    Each request asks `enter` for a permit and brings it back with one of `succeeded`, `failed` and `left`. A permit
-    counts only in the state it was given in: what was sent before the circuit opened says nothing of the probes.
+    Each request asks `enter` for a permit and brings it back with one of `succeeded`, `failed` and `left`, as soon as
+    that is known of the answer's begin; how the answer then ends is told by `completed` or `broke_off`. A permit counts
+    only in the state it was given in: what was sent before the circuit opened says nothing of the probes.
 
     Args:
         clock: in seconds.
@@ -67,12 +68,8 @@ class Breaker:
         return CircuitOpen(self.upstream, max(1, ceil(waits)))
 
     def succeeded(self, permit: int) -> None:
-        """The upstream has answered."""
-        if permit != self._epoch:
-            return
-        if self.state == "closed":
-            self._failures.clear()
-        else:
+        """The upstream has begun to answer."""
+        if permit == self._epoch and self.state == "half_open":
             self._probing -= 1
             self._succeeded += 1
             if self._succeeded >= self._settings.probes:
@@ -89,8 +86,12 @@ class Breaker:
             self._become("open")
             self._opened = now
 
+    def completed(self) -> None:
+        """An answer has come to its end: the failures before it were none in a row."""
+        self._failures.clear()
+
     def broke_off(self) -> None:
-        """The upstream has failed in an answer that had counted as a success when it began."""
+        """The upstream has failed in an answer that had begun."""
         if self.state == "closed":
             self.failed(self._epoch)
 

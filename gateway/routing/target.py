@@ -61,7 +61,7 @@ class Target:
         return 0 if self.breaker is None else self.breaker.enter()
 
     def succeeded(self, permit: int) -> None:
-        """It has answered."""
+        """It has begun to answer."""
         self.outcomes["ok"] += 1
         if self.breaker is not None:
             self.breaker.succeeded(permit)
@@ -75,6 +75,11 @@ class Target:
             self.breaker.failed(permit)
         else:
             self.breaker.left(permit)
+
+    def completed(self) -> None:
+        """An answer that had begun came to its end."""
+        if self.breaker is not None:
+            self.breaker.completed()
 
     def broke_off(self) -> None:
         """An answer that had begun did not come to its end."""

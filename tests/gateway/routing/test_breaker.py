@@ -45,8 +45,16 @@ def test_so_many_failures_open_it(breaker: Breaker) -> None:
 def test_a_success_between_them_forgets_failures(breaker: Breaker) -> None:
     fail(breaker, 2)
     breaker.succeeded(breaker.enter())
+    breaker.completed()
     fail(breaker, 2)
     assert breaker.state == "closed"
+
+
+def test_answers_that_begin_and_never_end_are_no_success(breaker: Breaker) -> None:
+    for _ in range(3):
+        breaker.succeeded(breaker.enter())
+        breaker.broke_off()
+    assert breaker.state == "open"
 
 
 def test_failures_far_apart_do_not_open_it(breaker: Breaker, clock: Clock) -> None:
@@ -162,6 +170,15 @@ class BreakerMachine(RuleBasedStateMachine):
         if before != "closed" and self.breaker.state == "closed":
             assert result == "succeeded"
             assert before == "half_open"
+
+    @rule(told=st.sampled_from(["completed", "broke_off"]))
+    def come_to_an_end(self, told: str) -> None:
+        before = self.breaker.state
+        getattr(self.breaker, told)()
+        if before != "open" and self.breaker.state == "open":
+            assert (before, told) == ("closed", "broke_off")
+            self.opened_at = self.clock.now
+        assert before == self.breaker.state or self.breaker.state == "open"
 
     @rule(seconds=st.floats(0, 40))
     def wait(self, seconds: float) -> None:
