@@ -35,7 +35,7 @@ class Exchange:
     client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
     where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
     holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
-    `target` is the upstream that was asked last, and `failed_attempts` are those before it that gave no answer;
+    `target` is the upstream that was asked last, and `failed_attempts` were made before that, in vain;
     `total_seconds` is the most that all of them together may take.
     `headers` are further ones of the response.
     """

@@ -49,6 +49,8 @@ class Choice:
         return None
 
     def _drawn(self, chances: Sequence[tuple[Target, float]], usable: Callable[[Target], bool]) -> Target | None:
+        if len(chances) == 1 and chances[0][1]:
+            return chances[0][0] if usable(chances[0][0]) else None
         possible = [(target, weight) for target, weight in chances if weight and usable(target)]
         point = self._draw() * sum(weight for _, weight in possible)
         for target, weight in possible:

@@ -66,6 +66,7 @@ class _Request:
         self._sent_model = sent_model
         self._key = "" if exchange.identity is None else exchange.identity.key_id
         self._attempts = 0
+        self._failed: list[FailedAttempt] = []
 
     async def within(self, route: "Route") -> UpstreamResponse:
         """The answer of one of this route's upstreams, each with its turn before one is asked again.
@@ -98,6 +99,8 @@ class _Request:
                 await asyncio.sleep(wait)
 
     async def _attempt(self, target: Target) -> UpstreamResponse:
+        if self._failed:
+            self._exchange.attempt_failed(self._failed[-1])
         self._exchange.target = target
         self._attempts += 1
         body = self._body if target.model == self._sent_model else with_model(self._body, target.model)
@@ -106,7 +109,7 @@ class _Request:
             return await attempt(target, self._endpoint, body, self._headers, hold=True)
         except SluiceError as error:
             seconds = time.monotonic() - began
-            self._exchange.attempt_failed(FailedAttempt(target.name, error, seconds, not did_no_work(error)))
+            self._failed.append(FailedAttempt(target.name, error, seconds, not did_no_work(error)))
             raise
 
     def _pick(self, route: "Route", tried: Sequence[Target]) -> Target | None:
@@ -125,9 +128,9 @@ class _Request:
         return InvalidRequest(f"The model '{route.name}' does not serve {self._endpoint.path}.", param="model")
 
     def told(self, failure: SluiceError) -> SluiceError:
-        """The failure, for the client, with what was tried where that was more than one attempt."""
-        if len(self._exchange.failed_attempts) > 1:
-            tried = (f"{one.upstream} ({class_of(one.failure) or 'refused'})" for one in self._exchange.failed_attempts)
+        """The failure, for the client, with what was tried where that was more than this."""
+        if any(attempt.failure is not failure for attempt in self._failed):
+            tried = (f"{one.upstream} ({class_of(one.failure) or 'refused'})" for one in self._failed)
             failure.message = f"{failure.message} Tried: {', '.join(tried)}."
         return failure
 

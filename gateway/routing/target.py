@@ -27,6 +27,7 @@ class Target:
         endpoints: names of those it serves; empty: all.
         breaker: shared by all routes that use this upstream.
         outcomes: how its requests ended.
+        header: the name as a header's value, which takes no other characters.
     """
 
     name: str
@@ -37,11 +38,10 @@ class Target:
     breaker: Breaker | None = None
     price: Price | None = None
     outcomes: dict[str, int] = field(default_factory=_nothing)
+    header: bytes = field(init=False)
 
-    @property
-    def header(self) -> bytes:
-        """Its name as a header's value, which takes no other characters."""
-        return "".join(one if one.isascii() and one.isprintable() else "?" for one in self.name).encode()
+    def __post_init__(self) -> None:
+        self.header = "".join(one if one.isascii() and one.isprintable() else "?" for one in self.name).encode()
 
     @property
     def is_open(self) -> bool:

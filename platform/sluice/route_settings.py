@@ -35,6 +35,12 @@ class PriceSettings(Section):
             raise ValueError("expected amounts such as {input: 0.25, output: 2}, or map")
         return cast("Mapping[str, Any]", given)
 
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.map and (self.input or self.output or self.cached is not None):
+            raise ValueError("expected amounts or map, not both")
+        return self
+
 
 class TargetSettings(Section):
     """An item of `routes.<name>.upstreams:`.

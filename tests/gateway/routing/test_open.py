@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 
-from gateway.routing import Routes
+from gateway.routing import Route, Routes
 from sluice.errors import ConfigurationError
 from sluice.settings import Settings
 
@@ -18,3 +20,78 @@ def test_sluices_own_key_is_sent_to_nobody(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ConfigurationError, match="a key of Sluice itself") as raised:
         Routes(Settings.model_validate(ROUTE))
     assert "abcdefghijkl" not in str(raised.value)
+
+
+MODELS = {
+    "small": {"source": {"path": "x"}, "port": 9001, "context": 2048},
+    "large": {"source": {"path": "y"}, "port": 9002, "context": 8192},
+    "vectors": {"source": {"path": "z"}, "port": 9003, "kind": "embedding"},
+}
+ELSEWHERE = {"url": "http://127.0.0.1:1/v1"}
+
+
+def opened(**routes: Any) -> dict[str, Route]:
+    return Routes(Settings.model_validate({"models": MODELS, "routes": routes}))._routes
+
+
+def test_a_route_has_the_least_context_of_its_upstreams_and_reaches_the_most_that_may_answer() -> None:
+    routes = opened(
+        both={"upstreams": [{"serves": "small"}, {"serves": "large"}]},
+        longer={"serves": "small", "fallbacks": {"too_long": ["large"]}},
+        unknown={"upstreams": [{"serves": "small"}, ELSEWHERE]},
+        away={"serves": "small", "fallbacks": {"too_long": ["far"]}},
+        far=ELSEWHERE,
+    )
+    assert {name: (route.context, route.reach) for name, route in routes.items()} == {
+        "small": (2048, 2048),
+        "large": (8192, 8192),
+        "vectors": (None, None),
+        "both": (2048, 8192),
+        "longer": (2048, 8192),
+        "unknown": (None, None),
+        "away": (2048, None),
+        "far": (None, None),
+    }
+
+
+def test_tokens_are_counted_only_where_one_model_alone_may_answer() -> None:
+    routes = opened(
+        same={"upstreams": [{"serves": "small"}, ELSEWHERE | {"model": "small"}]},
+        other={"upstreams": [{"serves": "small"}, {"serves": "large"}]},
+        away={"serves": "small", "fallbacks": {"too_long": ["large"]}},
+        provider=ELSEWHERE | {"provider": "anthropic"},
+        far=ELSEWHERE,
+    )
+    counted = {name for name, route in routes.items() if route.tokenizer is not None}
+    assert counted == {"small", "large", "same", "far"}
+    assert routes["same"].tokenizer is routes["small"].tokenizer
+
+
+def test_a_route_is_of_its_upstreams_kind() -> None:
+    routes = opened(
+        chat={"serves": "small"},
+        embed={"serves": "vectors"},
+        far=ELSEWHERE,
+        claude=ELSEWHERE | {"provider": "anthropic"},
+    )
+    kinds = {name: routes[name].kind for name in ("chat", "embed", "far", "claude")}
+    assert kinds == {"chat": "chat", "embed": "embedding", "far": None, "claude": "chat"}
+    assert routes["chat"].upstream_model == "small"
+    assert routes["far"].upstream_model is None
+
+
+def test_only_what_has_something_to_decide_has_a_plan() -> None:
+    routes = opened(
+        plain=ELSEWHERE,
+        timed=ELSEWHERE | {"timeouts": {"total_seconds": 5}, "model": "t"},
+        guarded=ELSEWHERE | {"breaker": {}, "model": "g"},
+        tried=ELSEWHERE | {"retries": {}, "model": "r"},
+    )
+    assert {name for name, route in routes.items() if route.plan is not None} == {"tried"}
+    assert {name for name, route in routes.items() if route.targets[0].breaker is not None} == {"guarded"}
+
+
+def test_a_password_in_an_url_is_refused_without_being_told() -> None:
+    with pytest.raises(ConfigurationError, match="The URL of host holds a user or password") as refused:
+        opened(r={"upstreams": [{"url": "http://user:secret@host:1/v1"}]})
+    assert "secret" not in str(refused.value)
