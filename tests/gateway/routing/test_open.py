@@ -1,9 +1,12 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gateway.routing import Route, Routes
 from sluice.errors import ConfigurationError
+from sluice.route_settings import RouteSettings
 from sluice.settings import Settings
 
 ROUTE = {"routes": {"far": {"url": "http://127.0.0.1:1/v1", "api_key_env": "FAR_KEY"}}}
@@ -95,3 +98,18 @@ def test_a_password_in_an_url_is_refused_without_being_told() -> None:
     with pytest.raises(ConfigurationError, match="The URL of host holds a user or password") as refused:
         opened(r={"upstreams": [{"url": "http://user:secret@host:1/v1"}]})
     assert "secret" not in str(refused.value)
+
+
+def test_the_example_in_the_shipped_file_is_a_valid_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("PROVIDER_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(variable, "another-servers-key")
+    text = Path("configs/models.yaml").read_text("utf-8")
+    models, commented = text.split("# routes:")
+    example = "".join(line[1:] + "\n" for line in commented.splitlines()[1:-1])
+    settings = yaml.safe_load(models) | {"routes": yaml.safe_load(example)}
+    routes = Routes(Settings.model_validate(settings))._routes
+    plan = routes["chat"].plan
+    assert plan is not None
+    assert [route.name for route in plan.fallbacks["unavailable"]] == ["gpt-mini", "claude"]
+    shown = {key for route in settings["routes"].values() for key in route}
+    assert shown | {"serves", "name"} == set(RouteSettings.model_fields)
