@@ -37,7 +37,7 @@ class _Error(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     error: _Error | None = None
 
 
@@ -116,20 +116,23 @@ class AwaitedStream:
         piece = self._rest + piece
         start = 0
         for end in EVENT_END.finditer(piece):
-            data = piece[start : end.start()].removeprefix(b"data:").strip()
+            lines = piece[start : end.start()].splitlines()
+            data = b"\n".join(line[5:].strip() for line in lines if line.startswith(b"data:"))
             start = end.end()
+            if data == b"[DONE]":
+                return True
             try:
                 event = _decoder.decode(data)
-            except msgspec.MsgspecError:
-                if data == b"[DONE]":
-                    return True
+            except msgspec.ValidationError:
+                return True  # something is said, in a way that is not OpenAI's
+            except msgspec.DecodeError:
                 continue
             if event.error is not None:
                 if refuse_errors:
                     code = event.error.code
                     raise error_of(code if isinstance(code, int) and 400 <= code < 600 else 502, data)
                 return True
-            if any(choice.says_something for choice in event.choices):
+            if any(choice.says_something for choice in event.choices or ()):
                 return True
         self._rest = piece[start:]
         return len(self._rest) + sum(map(len, self._held)) > HELD_BYTES
