@@ -123,9 +123,9 @@ class AwaitedStream:
                 return True
             try:
                 event = _decoder.decode(data)
-            except msgspec.ValidationError:
-                return True  # something is said, in a way that is not OpenAI's
-            except msgspec.DecodeError:
+            except msgspec.MsgspecError as error:
+                if data.startswith(b"{") and isinstance(error, msgspec.ValidationError):
+                    return True  # something is said, in a way that is not OpenAI's
                 continue
             if event.error is not None:
                 if refuse_errors:
