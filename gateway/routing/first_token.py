@@ -123,7 +123,7 @@ class AwaitedStream:
                 return True
             try:
                 event = _decoder.decode(data)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 if data.startswith(b"{") and isinstance(error, msgspec.ValidationError):
                     return True  # something is said, in a way that is not OpenAI's
                 continue

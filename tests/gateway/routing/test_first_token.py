@@ -81,6 +81,25 @@ async def test_what_begins_an_answer(begin: bytes) -> None:
     assert await rest(stream) == [TOKEN]
 
 
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"data: [\n\n",
+        b"data: \xff\n\n",
+        b'data: {"choices":[{"delta":{"\xff":"a"}}]}\n\n',
+        b'data: {"choices":[{"text":"\xff"}]}\n\n',
+        b'data: {"x":' + b"[" * 10_000 + b"\n\n",
+        b"data:\n\n",
+        b"\n\n\n\n",
+        b'data: {"choices":null}\n\n',
+    ],
+)
+async def test_what_cannot_be_read_begins_nothing(noise: bytes) -> None:
+    given = Given(noise, TOKEN)
+    await awaited(given).hold()
+    assert len(given.waits) == 2
+
+
 @pytest.mark.parametrize("cut", range(1, len(TOKEN)))
 async def test_events_may_come_in_parts(cut: int) -> None:
     stream = awaited(Given(ROLE + TOKEN[:cut], TOKEN[cut:], TOKEN))
