@@ -108,7 +108,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
     )
     app.include_router(models_api.router(keyring, routes))
-    app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))
+    app.include_router(operations.router(app.traffic, keyring, routes, usage_writer, metrics, gateway.keys))
     install_error_responses(app)
     openapi.install(app)
     documentation.install(app)
