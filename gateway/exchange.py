@@ -36,10 +36,11 @@ class Exchange:
     gave the stored prompt that it named. `leased` is what the call holds of its budgets and limits; what is
     `charged_elsewhere` costs nothing here: a service's answer (the calls that it makes with its caller's key do), and one
     that the cache had. `recording` takes the answer down, where the cache may keep it. `headers` are further ones of the
-    response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept` collects its bodies, where a
-    policy keeps them; `first_token` is when the first event of a stream went to the client. `status`, `error`, `duration`
-    and `charged` tell how it ended, once it has. `target` is the upstream that was asked last, and `failed_attempts` were
-    made before that, in vain; `total_seconds` is the most that all of them together may take.
+    response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept`
+    collects its bodies, where a policy keeps them; `first_token` is when the first event of a stream went to the client.
+    `status`, `error`, `duration` and `charged` tell how it ended, once it has. `target` is the upstream that was asked
+    last, and `failed_attempts` were made before that, in vain; `total_seconds` is the most that all of them together may
+    take.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
