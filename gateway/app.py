@@ -1,19 +1,21 @@
-"""The gateway's application: FastAPI for what is asked now and then, a plain ASGI application for model traffic."""
+"""The gateway's application: FastAPI for what is asked now and then, model traffic straight from the connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
 
 from gateway import documentation, models_api, openapi, operations
+from gateway.asgi import answer_by_asgi
 from gateway.budgets.step import BudgetStep
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
 from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
 from gateway.prompt_cache import PromptCache
+from gateway.request import Request
 from gateway.routing import Routes
 from gateway.services import ServiceTraffic
 from gateway.usage import Journal, UsageWriter
@@ -26,23 +28,25 @@ from sluice.settings import Settings
 
 
 class GatewayApplication(FastAPI):
-    """FastAPI, with the endpoints that carry model traffic answered before its middleware and router.
+    """FastAPI, and beside it the traffic that goes past its middleware and router.
 
-    Going through them costs as much CPU as all the rest of a request; they stand in the OpenAPI document all the same.
+    Going through them costs as much CPU as all the rest of a request; the endpoints stand in the OpenAPI document all
+    the same.
     """
 
     traffic: ModelTraffic
     services: ServiceTraffic
     keyring: Keyring
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI entry point."""
-        if scope["type"] == "http" and scope["path"] in ENDPOINTS:
-            await self.traffic(scope, receive, send)
-        elif scope["type"] == "http" and (service := self.services.find(scope["path"])) is not None:
-            await self.traffic(scope, receive, send, service)
-        else:
-            await super().__call__(scope, receive, send)
+    def answer(self, request: Request) -> Coroutine[Any, Any, None]:
+        """What answers a request."""
+        endpoint = ENDPOINTS.get(request.path)
+        if endpoint is not None:
+            return self.traffic(request, endpoint)
+        service = self.services.find(request.path)
+        if service is not None:
+            return self.traffic(request, service.endpoint, service)
+        return answer_by_asgi(self, request)
 
 
 def create_app(settings: Settings) -> GatewayApplication:
@@ -71,6 +75,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         await usage_writer.start()
         await asyncio.to_thread(record_models, engine, settings)
         yield
+        await app.traffic.close()
         await routes.close()
         await services.close()
         await usage_writer.stop()
@@ -84,9 +89,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     )
     app.keyring = keyring
     app.services = services
-    app.traffic = ModelTraffic(
-        keyring, prompts, routes, services, guardrails, budgets, usage_writer, metrics, gateway.limits
-    )
+    app.traffic = ModelTraffic(keyring, prompts, routes, services, guardrails, budgets, usage_writer, metrics)
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))
     install_error_responses(app)

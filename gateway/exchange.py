@@ -1,23 +1,19 @@
 """One request on its way through the gateway, from its first byte to its usage record."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import Receive
-
 from gateway.budgets.call import LeasedCall
 from gateway.endpoints import Endpoint
 from gateway.metrics import Metrics
-from gateway.protocol import DirectResponse
-from gateway.request import ClientGone
+from gateway.request import ClientGone, Request
 from gateway.request_id import new_request_id
 from gateway.sse import EventCopy
 from gateway.tokens import NO_TOKENS, TokenUsage
 from gateway.usage import UsageRecord, UsageWriter
-from sluice.errors import RequestTimeout, SluiceError
+from sluice.errors import SluiceError
 from sluice.identity import Identity
 
 if TYPE_CHECKING:
@@ -27,10 +23,8 @@ if TYPE_CHECKING:
 class Exchange:
     """What is known of one request, and the single place where it ends.
 
-    Runs in the task that created it. `end` stops that task from outside: the client left, its body is too slow, or the
-    gateway goes down; `ending` then says why the task was cancelled. `receive`, once the body is there, is where the
-    client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
-    where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
+    Runs in its request's task. `end` stops that task from outside: the client left, or the gateway goes down; `ending`
+    then says why the task was cancelled. `guard` checks the answer, where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
     holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
     `headers` are further ones of the response.
     """
@@ -38,7 +32,6 @@ class Exchange:
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
     identity: Identity | None = None
     route = ""
-    receive: Receive | None = None
     usage: TokenUsage | None = None
     copy: EventCopy | None = None
     first_byte: float | None = None
@@ -54,44 +47,24 @@ class Exchange:
     response_started = False
     ending: SluiceError | None = None
     closed = False
-    _watch: asyncio.Task[None] | None = None
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        loop: asyncio.AbstractEventLoop,
-        direct: DirectResponse | None,
-        body_seconds: float,
-        usage_writer: UsageWriter,
-        metrics: Metrics,
-    ) -> None:
-        self._task = asyncio.current_task(loop)
+    def __init__(self, request: Request, endpoint: Endpoint, usage_writer: UsageWriter, metrics: Metrics) -> None:
+        self.request = request
+        self.endpoint = endpoint
+        self.request_id = new_request_id()
+        self.started = request.started
         self._usage_writer = usage_writer
         self._metrics = metrics
-        self.request_id = new_request_id()
-        self.endpoint = endpoint
-        self.direct = direct
-        self.started = time.perf_counter()
-        self._body_deadline = self.started + body_seconds
+        request.on_gone = self._client_left
 
-    def sweep(self, now: float) -> None:
-        """Called every few milliseconds: end a body that is late, and begin to watch a client that has to wait."""
-        if self.receive is not None:
-            if self._watch is None:
-                self._watch = asyncio.get_running_loop().create_task(self._end_when_gone(self.receive))
-        elif now > self._body_deadline:
-            self.end(RequestTimeout("The request's body did not arrive in time."))
-
-    async def _end_when_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    def _client_left(self) -> None:
         self.end(ClientGone())
 
     def end(self, reason: SluiceError) -> None:
         """Stop working on this request; safe at any time, also when it is over."""
-        if not self.closed and self.ending is None and self._task is not None:
+        if not self.closed and self.ending is None:
             self.ending = reason
-            self._task.cancel()
+            self.request.task.cancel()
 
     def close(self, status: int, error: str | None = None, *, failure: SluiceError | None = None) -> None:
         """Record what the request used, once; called before the client has the end of its answer.
@@ -104,8 +77,6 @@ class Exchange:
         if self.closed:
             return
         self.closed = True
-        if self._watch is not None:
-            self._watch.cancel()
         duration = time.perf_counter() - self.started
         usage = self._token_usage()
         charged = 0 if self.charged_elsewhere else usage.total_tokens
