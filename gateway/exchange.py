@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 class Exchange:
     """What is known of one request, and the single place where it ends.
 
-    Runs in its request's task. `end` stops that task from outside: the client left, or the gateway goes down; `ending`
-    then says why the task was cancelled. `guard` checks the answer, where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
-    holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
-    `headers` are further ones of the response.
+    Runs in its request's task. `end` stops that task from outside: the client left, or the gateway goes down;
+    `ending` then says why the task was cancelled. `guard` checks the answer, where a policy does. `variables` are
+    what the client gave the stored prompt that it named. `leased` is what the call holds of its key's budgets; a
+    service's answer is `charged_elsewhere`: on the calls it makes with its caller's key. `headers` are further ones
+    of the response.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
