@@ -4,6 +4,7 @@ import logging
 import time
 
 from gateway.metering.lease import Ask, Lease, RateKind
+from gateway.metering.lease_journal import LeaseJournal
 from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
 from gateway.sse import EventCopy
 from gateway.tokens import TokenUsage
@@ -26,11 +27,12 @@ class LeasedCall:
         most: tokens that all answers together may have; 0: nobody counts them.
     """
 
-    __slots__ = ("_ask", "_began", "_most", "lease")
+    __slots__ = ("_ask", "_began", "_journal", "_most", "lease")
 
-    def __init__(self, lease: Lease, ask: Ask, *, most: int) -> None:
+    def __init__(self, lease: Lease, ask: Ask, journal: LeaseJournal, *, most: int) -> None:
         self.lease = lease
         self._ask = ask
+        self._journal = journal
         self._most = most
         self._began = time.perf_counter()
 
@@ -47,6 +49,7 @@ class LeasedCall:
         tokens, money = self._charge(reported, copy, failure)
         if tokens > self.lease.tokens and self.lease.plan.counts_tokens:
             log.error("The upstream used %d tokens on a call that had leased %d.", tokens, self.lease.tokens)
+        self._journal.forget(self._ask.request_id)
         self.lease.settle(tokens, money)
         return tokens, money
 
@@ -61,6 +64,8 @@ class LeasedCall:
         if lease.limited_by is not None:
             what = b"budget" if isinstance(lease.limited_by, Budget) else b"limit"
             lines += b"x-sluice-%b: limited; %b\r\n" % (what, lease.limited_by.id.encode())
+        elif lease.uncounted:
+            lines += b"x-sluice-budget: uncounted\r\n"
         elif lease.exceeded is not None:
             lines += b"x-sluice-budget: exceeded; %b\r\n" % lease.exceeded.id.encode()
         return lines
