@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sluice.errors import ConfigurationError, InvalidRequest
+from sluice.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
