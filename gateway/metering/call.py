@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 from gateway.metering.lease import Ask, Lease, RateKind
+from gateway.metering.lease_journal import LeaseJournal
 from gateway.metering.ledger import Ledger
 from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
 from gateway.price import Price
@@ -29,14 +30,20 @@ class LeasedCall:
         most: tokens that all answers together may have; 0: nobody counts them.
     """
 
-    __slots__ = ("_ask", "_began", "_failed_money", "_failed_tokens", "_ledger", "_most", "lease")
+    __slots__ = (
+        *("_ask", "_began", "_failed_money", "_failed_tokens", "_given_up", "_journal", "_ledger", "_most"),
+        *("_request_id", "lease"),
+    )
 
-    def __init__(self, ledger: Ledger, lease: Lease, ask: Ask, *, most: int) -> None:
+    def __init__(self, ledger: Ledger, lease: Lease, ask: Ask, journal: LeaseJournal, *, most: int) -> None:
         self.lease = lease
         self._ledger = ledger
         self._ask = ask
+        self._journal = journal
         self._most = most
+        self._request_id = ask.request_id
         self._failed_tokens = self._failed_money = 0
+        self._given_up = False
         self._began = time.perf_counter()
 
     def copy(self, *, hide_usage: bool) -> EventCopy:
@@ -57,11 +64,13 @@ class LeasedCall:
         held.settle(tokens, money)
         self._failed_tokens += tokens
         self._failed_money += money
+        self._given_up = True  # unless what follows is granted
         self._ask = ask = replace(ask, request_id=f"{ask.request_id}+", completion=held.completion, exact=True)
         self.lease = lease = await self._ledger.lease(plan, ask)
         if lease.limited_by is not None:  # the answer cannot be made shorter any more
             lease.settle(0, 0)
             raise BudgetExhausted(f"After a failed attempt, {lease.limited_by.id} has too little left for another.")
+        self._given_up = False
         self._began = time.perf_counter()
 
     def settle(
@@ -72,9 +81,10 @@ class LeasedCall:
         Args:
             price: of the upstream that answered.
         """
-        tokens, money = self._charge(reported, copy, failure, price)
+        tokens, money = (0, 0) if self._given_up else self._charge(reported, copy, failure, price)
         if tokens > self.lease.tokens and self.lease.plan.counts_tokens:
             log.error("The upstream used %d tokens on a call that had leased %d.", tokens, self.lease.tokens)
+        self._journal.forget(self._request_id)
         self.lease.settle(tokens, money)
         return tokens + self._failed_tokens, money + self._failed_money
 
@@ -89,6 +99,8 @@ class LeasedCall:
         if lease.limited_by is not None:
             what = b"budget" if isinstance(lease.limited_by, Budget) else b"limit"
             lines += b"x-sluice-%b: limited; %b\r\n" % (what, lease.limited_by.id.encode())
+        elif lease.uncounted:
+            lines += b"x-sluice-budget: uncounted\r\n"
         elif lease.exceeded is not None:
             lines += b"x-sluice-budget: exceeded; %b\r\n" % lease.exceeded.id.encode()
         return lines

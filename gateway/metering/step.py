@@ -12,8 +12,8 @@ from gateway.exchange import Exchange
 from gateway.metering.call import LEFT, LeasedCall
 from gateway.metering.demand import Demand, read_demand
 from gateway.metering.lease import Ask, Lease, NeedsCount, Unopened
+from gateway.metering.lease_journal import LeaseJournal, OpenLease
 from gateway.metering.ledger import Ledger
-from gateway.metering.memory_ledger import MemoryLedger
 from gateway.metering.plan import Plan, make_plan
 from gateway.metering.spent import SpentReader
 from gateway.routing import Route, price_of
@@ -40,9 +40,12 @@ _tokenized = msgspec.json.Decoder(_Tokenized)
 class MeteringStep:
     """Leases for requests that budgets or limits apply to; all others it lets pass."""
 
-    def __init__(self, keyring: Keyring, engine: Engine, usage_writer: UsageWriter, ledger: MemoryLedger) -> None:
-        self.ledger: Ledger = ledger
+    def __init__(
+        self, keyring: Keyring, engine: Engine, usage_writer: UsageWriter, ledger: Ledger, journal: LeaseJournal
+    ) -> None:
+        self.ledger = ledger
         self._keyring = keyring
+        self._journal = journal
         self._spent = SpentReader(ledger, engine, usage_writer, ledger.clock)
         self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
         self._contexts: dict[str, int] = {}
@@ -64,7 +67,7 @@ class MeteringStep:
             return body
         if not plan.counts_tokens:
             ask = Ask(exchange.request_id, 0, 0, 0, exact=True)
-            exchange.leased = LeasedCall(self.ledger, await self._take(exchange, plan, ask), ask, most=0)
+            self._begin(exchange, await self._take(exchange, plan, ask), ask, most=0)
             return body
         demand = read_demand(envelope, exchange.endpoint)
         if demand.unsaid:
@@ -86,7 +89,7 @@ class MeteringStep:
         elif demand.completion is None and reach is None:
             limit = UNKNOWN_COMPLETION
         most = next((most for most in (limit, demand.completion, reach) if most is not None), 0)
-        exchange.leased = LeasedCall(self.ledger, lease, ask, most=demand.choices * most)
+        self._begin(exchange, lease, ask, most=demand.choices * most)
         return body if limit is None else demand.limited(body, limit)
 
     def _plan(self, identity: Identity, route: Route) -> Plan:
@@ -114,6 +117,13 @@ class MeteringStep:
             if error.left is not None:
                 exchange.meters = LEFT % error.left
             raise
+
+    def _begin(self, exchange: Exchange, lease: Lease, ask: Ask, *, most: int) -> None:
+        plan = lease.plan
+        if plan.budgets:
+            call = (exchange.request_id, plan.identity.key_id, exchange.route, exchange.endpoint.name)
+            self._journal.add(OpenLease(*call, lease.tokens, lease.money, self.ledger.clock()))
+        exchange.leased = LeasedCall(self.ledger, lease, ask, self._journal, most=most)
 
     async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
         """The prompt's tokens as the engine itself counts them; None where it does not say."""

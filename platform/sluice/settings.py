@@ -87,14 +87,29 @@ class GatewaySettings(Section):
 
 
 class RedisSettings(Section):
-    """`redis:`, the Redis that several gateway workers share; empty: none.
+    """`redis:`, where several gateway workers share what is spent and held; without a `url`, the one worker's memory.
 
     Attributes:
-        prefix: of every name there, so that deployments can share one Redis without sharing what is in it.
+        prefix: of all keys, in braces, so that a cluster keeps them on one node.
+        lease_seconds: a call whose process died is charged in full after this long, until its journal tells the truth.
+        rebuild_seconds: after Redis lost what it knew, for all workers to write their usage records first.
+        when_lost: whether calls that a hard budget counts are refused or let through uncounted.
     """
 
     url: RedisUrl = ""
-    prefix: Annotated[str, Field(min_length=1)] = "sluice"
+    prefix: str = "sluice"
+    connect_seconds: Seconds = 2
+    command_seconds: Seconds = 1
+    lease_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 60
+    rebuild_seconds: Seconds = 2
+    when_lost: Literal["closed", "open"] = "closed"
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_one_slot(cls, prefix: str) -> str:
+        if not prefix or not prefix.isascii() or set("{} \r\n") & set(prefix):
+            raise ValueError("expected some letters without braces and spaces: braces go around it by themselves")
+        return prefix
 
 
 class CacheSettings(Section):
@@ -301,6 +316,8 @@ class Settings(Section):
 
     def _conflicts(self) -> Iterator[str]:
         """What is wrong between sections, each a line that begins with the key."""
+        if self.gateway.workers > 1 and not self.redis.url:
+            yield "gateway.workers: several workers share budgets and limits in Redis, expected redis.url to name one"
         if self.cache.enabled and self.cache.store == "redis" and not self.redis.url:
             yield "cache.store: answers cannot be kept in Redis, expected redis.url to name one"
         answered = {model: name for name, service in self.services.items() for model in service.models}

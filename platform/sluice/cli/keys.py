@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sluice.errors import ConfigurationError, InvalidRequest
+from sluice.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -101,21 +101,12 @@ def _read_budget(tokens: int | None, window: str | None) -> dict[str, int]:
 
     Raises:
         InvalidRequest: one of the two without the other.
-        ConfigurationError: several gateway workers, none of which would know what the others have spent.
     """
     if tokens is None and window is None:
         return {}
     if tokens is None or window is None:
         raise InvalidRequest(
             "A budget needs its tokens and its window.", fix="Write for instance: --budget 10000 --per day"
-        )
-    from sluice.settings_files import load_settings
-
-    workers = load_settings().gateway.workers
-    if workers > 1:
-        raise ConfigurationError(
-            f"Budgets are counted by one gateway worker, and gateway.workers is {workers}.",
-            fix="Set gateway.workers to 1.",
         )
     return {window: tokens}
 

@@ -94,14 +94,6 @@ def test_what_is_no_budget_is_refused_and_leaves_no_key(arguments: tuple[str, ..
 
 
 @pytest.mark.usefixtures("deployment")
-def test_budget_is_refused_for_several_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_GATEWAY__WORKERS", "2")
-    with pytest.raises(ConfigurationError, match=re.escape("gateway.workers is 2. Set gateway.workers to 1.")):
-        run("create", "--owner", "ada", "--budget", "5", "--per", "day")
-    assert listed() == []
-
-
-@pytest.mark.usefixtures("deployment")
 def test_names_are_printed_as_they_are() -> None:
     run("create", "--owner", "[red]ada[/red]")
     assert "[red]ada[/red]" in run("list")
