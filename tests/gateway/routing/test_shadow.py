@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from tests.gateway.budgets.conftest import Budgeted, left
+from tests.gateway.metering.conftest import Budgeted, left
 
 from gateway.routing.shadow import SHADOW
 from gateway.usage.record import UsageRow
