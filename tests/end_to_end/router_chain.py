@@ -12,7 +12,8 @@ import openai
 import pytest
 
 from sluice.models.router import HEALTH, router_command
-from sluice.settings import ModelSettings, Source, ports_of
+from sluice.router_settings import RouterSettings
+from sluice.settings import ModelSettings, Source
 from tests.doubles.scripted_upstream import Behaviour, RecordedRequest, ScriptedUpstream
 from tests.end_to_end.running_platform import engine_python, wait_until
 from tests.gateway.running_gateway import RunningGateway
@@ -26,7 +27,9 @@ class Router:
     """A running router and its replicas."""
 
     url: str
+    metrics_url: str
     replicas: tuple[ScriptedUpstream, ScriptedUpstream]
+    process: "subprocess.Popen[bytes]"
 
     def next(self, **behaviour: Any) -> None:
         """How either replica answers its next chat request."""
@@ -65,11 +68,11 @@ class Chain:
 
 
 @contextmanager
-def running_router(folder: Path) -> Iterator[Router]:
-    """The router as the supervisor starts it, once it is live."""
-    model = ModelSettings(source=Source(path=folder), port=free_ports(4), replicas=2)
-    _, *replica_ports, _ = ports_of(model)
-    command = router_command(model, engine_python())
+def running_router(folder: Path, **settings: Any) -> Iterator[Router]:
+    """The router as the supervisor starts it, with these settings of `models.<name>.router`, once it is live."""
+    router = RouterSettings.model_validate(settings)
+    model = ModelSettings(source=Source(path=folder), port=free_ports(6), replicas=2, router=router)
+    command = router_command("m", model, engine_python())
     if not Path(command[0]).exists():
         pytest.fail(f"The engine's environment is missing: {command[0]}. Run: make install", pytrace=False)
     log = folder / "router.log"
@@ -81,12 +84,13 @@ def running_router(folder: Path) -> Iterator[Router]:
         return False
 
     with ExitStack() as stack:
-        first, second = (stack.enter_context(ScriptedUpstream(port=port)) for port in replica_ports)
+        first, second = (stack.enter_context(ScriptedUpstream(port=port)) for port in model.engine_ports)
         output = stack.enter_context(log.open("wb"))
         process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=output))
         stack.callback(process.kill)
         wait_until(is_live, 300)
-        yield Router(f"http://127.0.0.1:{model.port}/v1", (first, second))
+        metrics = f"http://127.0.0.1:{model.router_metrics_port}/metrics"
+        yield Router(f"http://127.0.0.1:{model.port}/v1", metrics, (first, second), process)
 
 
 @contextmanager
