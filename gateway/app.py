@@ -14,6 +14,7 @@ from gateway.guard import Guardrails
 from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
 from gateway.prompt_cache import PromptCache
+from gateway.router_metrics import RouterMetrics
 from gateway.routing import Routes
 from gateway.services import ServiceTraffic
 from gateway.usage import Journal, UsageWriter
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     budgets = BudgetStep(engine, usage_writer, gateway.workers)
     services = ServiceTraffic(settings, keyring)
     metrics = Metrics()
+    router_metrics = RouterMetrics(settings)
     guardrails = Guardrails(settings, metrics)
 
     @asynccontextmanager
@@ -73,6 +75,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         yield
         await routes.close()
         await services.close()
+        await router_metrics.close()
         await usage_writer.stop()
         prompts.close()
         guardrails.stop()
@@ -88,7 +91,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         keyring, prompts, routes, services, guardrails, budgets, usage_writer, metrics, gateway.limits
     )
     app.include_router(models_api.router(keyring, routes))
-    app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))
+    app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, router_metrics, gateway.keys))
     install_error_responses(app)
     openapi.install(app)
     documentation.install(app)

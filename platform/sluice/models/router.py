@@ -44,6 +44,14 @@ def router_command(name: str, model: ModelSettings, python: Path) -> tuple[str, 
     )
 
 
+def replica_urls(model: ModelSettings) -> tuple[str, ...]:
+    """Addresses of the replicas, as the router names them too; of pods nobody knows them before."""
+    split = model.router.disaggregation
+    if split is not None:
+        return (*split.prefill, *split.decode)
+    return model.router.urls or tuple(f"http://127.0.0.1:{port}" for port in model.engine_ports)
+
+
 def kv_events_endpoint(port: int) -> str:
     """Where a replica publishes what its cache holds: an address that vLLM binds, on loopback alone."""
     return f"tcp://[::ffff:127.0.0.1]:{port}"
@@ -63,7 +71,7 @@ def _replicas(model: ModelSettings) -> Iterator[str]:
         for url in split.decode:
             yield from ("--decode", url)
     else:
-        yield from ("--worker-urls", *_urls(model))
+        yield from ("--worker-urls", *replica_urls(model))
 
 
 def _pods(router: RouterSettings, kubernetes: KubernetesSettings) -> Iterator[str]:
@@ -92,13 +100,11 @@ def _policy(name: str, model: ModelSettings) -> Iterator[str]:
     yield from ("--balance-rel-threshold", str(router.balance_rel_threshold))
     if router.policy == "kv_aware":
         yield from ("--kv-event-model", name, "--kv-event-block-size", str(router.kv_block_size))
-        local = {url: f"tcp://127.0.0.1:{port}" for url, port in zip(_urls(model), model.kv_event_ports, strict=False)}
+        local = {
+            url: f"tcp://127.0.0.1:{port}" for url, port in zip(replica_urls(model), model.kv_event_ports, strict=False)
+        }
         for url, endpoint in (router.kv_events or local).items():
             yield from ("--kv-event-source", f"{url}={endpoint}")
-
-
-def _urls(model: ModelSettings) -> tuple[str, ...]:
-    return model.router.urls or tuple(f"http://127.0.0.1:{port}" for port in model.engine_ports)
 
 
 def _labels(selector: dict[str, str] | None) -> list[str]:
