@@ -26,10 +26,16 @@ CHAT = "/v1/chat/completions"
 class Router:
     """A running router and its replicas."""
 
-    url: str
-    metrics_url: str
+    model: ModelSettings
     replicas: tuple[ScriptedUpstream, ScriptedUpstream]
-    process: "subprocess.Popen[bytes]"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.model.port}/v1"
+
+    def metrics(self) -> str:
+        """What it tells Prometheus."""
+        return httpx.get(f"http://127.0.0.1:{self.model.router_metrics_port}/metrics", trust_env=False).text
 
     def next(self, **behaviour: Any) -> None:
         """How either replica answers its next chat request."""
@@ -44,6 +50,10 @@ class Router:
     def chats(self) -> list[list[RecordedRequest]]:
         """The chat requests that reached each replica; the router sends others of its own."""
         return [[request for request in replica.requests if request.path == CHAT] for replica in self.replicas]
+
+    def answered_by(self, content: str) -> list[int]:
+        """The numbers of the replicas that got chat requests with this text."""
+        return [number for number, chats in enumerate(self.chats()) for chat in chats if content.encode() in chat.body]
 
     def only_chat(self) -> RecordedRequest:
         """The one chat request that reached any replica."""
@@ -89,8 +99,7 @@ def running_router(folder: Path, **settings: Any) -> Iterator[Router]:
         process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=output))
         stack.callback(process.kill)
         wait_until(is_live, 300)
-        metrics = f"http://127.0.0.1:{model.router_metrics_port}/metrics"
-        yield Router(f"http://127.0.0.1:{model.port}/v1", metrics, (first, second), process)
+        yield Router(model, (first, second))
 
 
 @contextmanager

@@ -47,6 +47,9 @@ OUTPUT = Path(".sluice/bench/replicas.json")
 HOME = Path(".sluice/bench/replicas").absolute()
 MODEL = "mock"
 POLICIES = ("round_robin", "cache_aware")
+RENDER = """        location = /v1/chat/completions/render { return 200 '{"request_id":"r","token_ids":[%s]}'; }
+"""
+"""What the router asks a replica for: the prompt's tokens, as many as the question has in the packaged model."""
 PREFIXES = 40
 PREFIX_TOKENS = 330
 BLOCK_TOKENS = 32
@@ -230,7 +233,7 @@ def chain_costs(rounds: int, seconds: float, folder: Path, console: Console) -> 
     nginx, wrk = (_program(name) for name in ("nginx", "wrk"))
     targets = [Target("envoy", "Envoy", envoy), Target("chain", "gateway + vllm-router, cache-aware", chain)]
     return measure(
-        constant_mock(nginx, folder),
+        constant_mock(nginx, folder, RENDER % ",".join(map(str, range(37)))),
         targets,
         lambda server, duration: plain_load(wrk, folder, server, duration),
         folder=folder,
