@@ -6,7 +6,9 @@ from gateway.request_id import REQUEST_ID
 from sluice.errors import RequestTooLarge, SluiceError
 
 PARENT_HEADER = b"x-sluice-parent"
-NOTED_HEADERS = frozenset({b"traceparent", b"tracestate", PARENT_HEADER})
+SESSION_HEADER = b"x-session-id"
+"""What vLLM's router keeps on one replica; else it would go by the request's id, which is another each time."""
+NOTED_HEADERS = frozenset({b"traceparent", b"tracestate", SESSION_HEADER, PARENT_HEADER})
 """All go upstream but the parent, which is the gateway's own."""
 
 

@@ -79,14 +79,25 @@ def test_a_prompt_goes_where_the_engine_says_that_it_is_cached(tmp_path: Path) -
             publisher.stdin.close()
 
 
-@pytest.mark.parametrize("policy", ["round_robin", "random", "consistent_hash", "power_of_two", "sticky_least_loaded"])
-def test_every_policy_is_one_of_the_routers(tmp_path: Path, policy: str) -> None:
+@pytest.mark.parametrize("policy", ["round_robin", "random", "power_of_two"])
+def test_the_router_knows_every_policy(tmp_path: Path, policy: str) -> None:
     with running_router(tmp_path, policy=policy) as router, chain_over(router, tmp_path) as chain:
         for number in range(4):
             chain.ask(f"question {number}")
         assert sum(map(len, router.chats())) == 4
         if policy == "round_robin":
             assert list(map(len, router.chats())) == [2, 2]
+
+
+@pytest.mark.parametrize("policy", ["consistent_hash", "sticky_least_loaded"])
+def test_a_session_stays_on_one_replica(tmp_path: Path, policy: str) -> None:
+    with running_router(tmp_path, policy=policy) as router, chain_over(router, tmp_path) as chain:
+        for session in range(20):
+            for question in range(2):
+                chain.ask(f"session {session}, {question}", extra_headers={"x-session-id": f"session-{session}"})
+        homes = [set(router.answered_by(f"session {session},")) for session in range(20)]
+        assert all(len(home) == 1 for home in homes)
+        assert {replica for home in homes for replica in home} == {0, 1}
 
 
 def test_completions_and_embeddings_pass(chain: Chain) -> None:
