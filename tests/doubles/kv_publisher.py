@@ -24,7 +24,12 @@ def main() -> None:
         whole = len(tokens) // block_size
         hashes = [zlib.crc32(json.dumps(tokens[: (block + 1) * block_size]).encode()) for block in range(whole)]
         stored = {"type": "BlockStored", "block_hashes": hashes, "parent_block_hash": None, "medium": "GPU"}
-        stored |= {"token_ids": tokens[: whole * block_size], "block_size": block_size, "lora_id": None, "lora_name": None}
+        stored |= {
+            "token_ids": tokens[: whole * block_size],
+            "block_size": block_size,
+            "lora_id": None,
+            "lora_name": None,
+        }
         batch = [time.time(), [stored], 0]
         publisher.send_multipart([b"", sequence.to_bytes(8, "big"), msgspec.msgpack.encode(batch)])
 
