@@ -12,8 +12,6 @@ import argparse
 import asyncio
 import json
 import random
-import shlex
-import shutil
 import statistics
 import sys
 import tempfile
@@ -28,10 +26,9 @@ from typing import Any
 import httpx
 import report
 from gateways.launching import CHAT, QUESTION, Launch, Server, TargetError, free_port, started
-from gateways.measuring import Measured, measure, ratio
-from gateways.mocks import constant_mock
-from gateways.targets import Target, envoy, sluice, vllm_router
-from gateways.wrk import plain_load
+from gateways.measuring import Measured, ratio
+from gateways.targets import sluice
+from metering.router_cost import chain_costs
 from rich.console import Console
 
 from sluice.home import Home
@@ -47,9 +44,6 @@ OUTPUT = Path(".sluice/bench/replicas.json")
 HOME = Path(".sluice/bench/replicas").absolute()
 MODEL = "mock"
 POLICIES = ("round_robin", "cache_aware")
-RENDER = """        location = /v1/chat/completions/render { return 200 '{"request_id":"r","token_ids":[%s]}'; }
-"""
-"""What the router asks a replica for: the prompt's tokens, as many as the question has in the packaged model."""
 PREFIXES = 40
 PREFIX_TOKENS = 330
 BLOCK_TOKENS = 32
@@ -57,22 +51,7 @@ CAPITAL = QUESTION | {"messages": QUESTION["messages"][1:], "max_tokens": 12}
 """What a server is asked until it answers: the other benchmarks' question, without a system message."""
 CLIENTS = 8
 REQUESTS = 90
-WORDS = (
-    "the",
-    "a",
-    "old",
-    "new",
-    "red",
-    "small",
-    "river",
-    "lock",
-    "canal",
-    "boat",
-    "keeper",
-    "gate",
-    "water",
-    "bridge",
-)
+WORDS = ("the", "a", "old", "new", "red", "small", "river", "lock", "canal", "boat", "keeper", "gate", "water")
 QUESTIONS = ("Who was there?", "What happened then?", "When was it?", "Where did they go?", "Why did it matter?")
 
 
@@ -142,13 +121,8 @@ def chain_to(settings: Settings, policy: str, folder: Path) -> Iterator[Server]:
     model = settings.models[MODEL]
     routed = model.model_copy(update={"router": model.router.model_copy(update={"policy": policy})})
     port = free_port()
-    command = [
-        *router_command(MODEL, routed, engine_python()),
-        "--port",
-        str(port),
-        "--prometheus-port",
-        str(free_port()),
-    ]
+    command = [*router_command(MODEL, routed, engine_python())]
+    command += ["--port", str(port), "--prometheus-port", str(free_port())]  # the last ones count
     with ExitStack() as stack:
         stack.enter_context(started(Launch(port, command, folder, question=CAPITAL)))
         yield stack.enter_context(started(replace(sluice(port, folder), question=CAPITAL)))
@@ -220,29 +194,6 @@ def _prefix(chance: random.Random) -> str:
     return " ".join(chance.choice(WORDS) for _ in range(PREFIX_TOKENS))
 
 
-def chain(upstream: int, folder: Path) -> Launch:
-    """The gateway before the cache-aware router as one process tree, so that the costs of both are added."""
-    router = vllm_router("cache_aware")(upstream, folder)
-    gateway = sluice(router.port, folder)
-    both = f"{shlex.join(router.command)} & {shlex.join(gateway.command)} & wait"
-    return replace(gateway, command=["bash", "-c", both])
-
-
-def chain_costs(rounds: int, seconds: float, folder: Path, console: Console) -> dict[str, Measured]:
-    """Envoy and the chain before the constant mock; raises TargetError."""
-    nginx, wrk = (_program(name) for name in ("nginx", "wrk"))
-    targets = [Target("envoy", "Envoy", envoy), Target("chain", "gateway + vllm-router, cache-aware", chain)]
-    return measure(
-        constant_mock(nginx, folder, RENDER % ",".join(map(str, range(37)))),
-        targets,
-        lambda server, duration: plain_load(wrk, folder, server, duration),
-        folder=folder,
-        rounds=rounds,
-        seconds=seconds,
-        say=console.print,
-    )
-
-
 def rows_of(results: Sequence[Round], costs: dict[str, Measured]) -> list[report.Row]:
     """What must be reached, with the middle of the rounds' ratios."""
     title = "cache-aware ÷ round robin"
@@ -266,11 +217,19 @@ def _ratio(results: Sequence[Round], figure: str) -> float | None:
     return statistics.median(ratios) if ratios else None
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise TargetError(f"{name} was not found: apt-get install {name}")
-    return found
+def run(
+    rounds: int, seconds: float, console: Console, *, only: str | None = None
+) -> tuple[list[report.Row], dict[str, Any]]:
+    """The rows and all that was measured; `only` is `replicas` or `cost`. Raises TargetError."""
+    results: list[Round] = []
+    costs: dict[str, Measured] = {}
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        if only != "replicas":
+            costs = chain_costs(rounds, seconds, Path(folder), console)
+        if only != "cost":
+            results = replica_rounds(rounds, Path(folder), console)
+    measured = {"rounds": [asdict(result) for result in results], "costs": {n: asdict(c) for n, c in costs.items()}}
+    return rows_of(results, costs), measured
 
 
 def main() -> int:
@@ -280,16 +239,8 @@ def main() -> int:
     parser.add_argument("--only", choices=("replicas", "cost"), help="measure one part alone")
     options = parser.parse_args()
     console = Console()
-    results: list[Round] = []
-    costs: dict[str, Measured] = {}
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
-        if options.only != "replicas":
-            costs = chain_costs(options.rounds, options.seconds, Path(folder), console)
-        if options.only != "cost":
-            results = replica_rounds(options.rounds, Path(folder), console)
-    rows = rows_of(results, costs)
+    rows, measured = run(options.rounds, options.seconds, console, only=options.only)
     report.show(console, rows)
-    measured = {"rounds": [asdict(result) for result in results], "costs": {n: asdict(c) for n, c in costs.items()}}
     report.write(OUTPUT, rows, measured)
     return 1 if any(row.holds is False for row in rows) else 0
 
