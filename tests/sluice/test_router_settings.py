@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from sluice.errors import ConfigurationError
+from sluice.router_settings import CircuitBreakerSettings, KubernetesSettings, RetrySettings, RouterSettings
 from sluice.settings import ModelSettings, Settings, ports_of
 from sluice.settings_files import load_settings
 
@@ -105,6 +106,13 @@ def test_what_does_not_fit_together_is_refused_with_a_sentence(
         load(tmp_path, router, more)
     assert message in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path / 'models.yaml'}, line ")
+
+
+def test_every_setting_of_the_router_is_shown_in_its_file() -> None:
+    text = (Path(__file__).parents[2] / "configs" / "models.yaml").read_text()
+    for section in (RouterSettings, RetrySettings, CircuitBreakerSettings, KubernetesSettings):
+        for name in section.model_fields:
+            assert f"{name}:" in text, name
 
 
 def test_ports_are_for_the_router_the_replicas_its_metrics_and_their_events(tmp_path: Path) -> None:
