@@ -82,12 +82,13 @@ class CircuitBreakerSettings(Section):
     """`router.circuit_breaker:`, when a replica gets no requests for a while.
 
     Attributes:
-        failures: in a row that open it; fewer than `retries.attempts`, or clients see a replica's end.
+        failures: in a row that open it. By default one fewer than `retries.attempts`: with more, clients see a replica's
+            end; with half as many, one request on which every replica fails takes out two of them.
         successes: in a row that close it again.
         open_seconds: until one request tries the replica again.
     """
 
-    failures: Count = 2
+    failures: Count | None = None
     successes: Count = 3
     open_seconds: Count = 5
 
@@ -201,6 +202,11 @@ class RouterSettings(Section):
             raise ValueError("policy kv_aware hears each replica, expected kv_events to name exactly the urls")
         if self.policy != "kv_aware" and self.kv_events:
             raise ValueError(f"kv_events are heard by policy kv_aware only, found {self.policy}")
+
+    @property
+    def breaker_failures(self) -> int:
+        """In a row, that open a replica's circuit breaker."""
+        return self.circuit_breaker.failures or max(1, self.retries.attempts - 1)
 
     @property
     def is_elsewhere(self) -> bool:

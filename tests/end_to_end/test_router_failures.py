@@ -37,8 +37,10 @@ def test_without_any_replica_the_client_is_told_to_come_again(chain_to_break: Ch
     for replica in chain_to_break.router.replicas:
         replica.stop_listening()
     chain_to_break.router.drop_connections()
-    with pytest.raises(openai.InternalServerError, match="No replica of the model can answer") as failure:
+    with pytest.raises(openai.InternalServerError, match="cannot be reached, or broke off"):
         chain_to_break.ask("nobody is there")
+    with pytest.raises(openai.InternalServerError, match="No replica of the model can answer") as failure:
+        chain_to_break.ask("the breakers are open by now")
     assert (failure.value.status_code, failure.value.code) == (503, "no_replica")
     assert failure.value.response.headers["retry-after"] == "5"
 
@@ -132,3 +134,13 @@ def test_a_passing_failure_of_a_replica_is_tried_again_by_the_router(chain: Chai
     answer = chain.ask("busy")
     assert answer.choices[0].message.content == "".join(CONTENT)
     assert sorted(map(len, chain.router.chats())) in ([0, 2], [1, 2])
+
+
+def test_a_request_on_which_every_replica_fails_takes_only_one_of_them_out(chain_to_break: Chain) -> None:
+    """Else one such request would leave nobody for the others."""
+    poison = {"scripted": {"status": 500, "body": error_body("the engine failed on this", status=500)}}
+    with pytest.raises(openai.InternalServerError, match="the engine failed on this"):
+        chain_to_break.ask("poison", extra_body=poison)
+    assert sum(map(len, chain_to_break.router.chats())) == 5
+    for number in range(4):
+        assert chain_to_break.ask(f"{number} afterwards").choices[0].message.content == "".join(CONTENT)

@@ -4,7 +4,8 @@ Its traps, as measured with 0.1.17: it opens its port once one replica is health
 unless told otherwise, always takes a second port for its metrics, and answers 503 on `/health` while any replica is
 down although it goes on serving. `/liveness` says whether the router itself is well. It tries a refused connection
 again on the same replica until its circuit breaker opens; that takes 10 failures unless told otherwise, more than it
-tries for one request, so that clients see a replica's end. `--max-concurrent-requests` counts requests begun in a
+tries for one request, so that clients see a replica's end. A 500 counts as well: with 2 failures, one request that the
+engine fails on takes out two replicas. `--max-concurrent-requests` counts requests begun in a
 second, not those open, and its queue forgets its time-out: the gateway's limits stand in its place.
 
 What the replicas' caches hold it can hear from them (`kv_aware`) only where each one's address for that is given: to
@@ -37,7 +38,7 @@ def router_command(name: str, model: ModelSettings, python: Path) -> tuple[str, 
         *("--retry-initial-backoff-ms", _milliseconds(retries.first_wait_seconds)),
         *("--retry-max-backoff-ms", _milliseconds(retries.longest_wait_seconds)),
         *("--retry-backoff-multiplier", str(retries.growth)),
-        *("--cb-failure-threshold", str(breaker.failures), "--cb-success-threshold", str(breaker.successes)),
+        *("--cb-failure-threshold", str(router.breaker_failures), "--cb-success-threshold", str(breaker.successes)),
         *("--cb-timeout-duration-secs", str(breaker.open_seconds)),
         *("--log-level", "warning"),
         *router.arguments,

@@ -12,7 +12,7 @@ TUNED = (
     "--worker-startup-timeout-secs 300 --worker-startup-check-interval 1 "
     "--health-check-interval-secs 5 --request-timeout-secs 1800 --retry-max-retries 5 --retry-jitter-factor 0.2 "
     "--retry-initial-backoff-ms 50 --retry-max-backoff-ms 30000 --retry-backoff-multiplier 1.5 "
-    "--cb-failure-threshold 2 --cb-success-threshold 3 --cb-timeout-duration-secs 5 --log-level warning"
+    "--cb-failure-threshold 4 --cb-success-threshold 3 --cb-timeout-duration-secs 5 --log-level warning"
 )
 
 
@@ -55,6 +55,11 @@ def test_what_is_tuned_reaches_the_router() -> None:
     ):
         assert f" {option} " in tuned
     assert tuned.endswith(" --max-tree-size 1000")
+
+
+@pytest.mark.parametrize(("attempts", "failures"), [(1, 1), (2, 1), (3, 2)])
+def test_the_breaker_opens_before_the_last_attempt(attempts: int, failures: int) -> None:
+    assert f" --cb-failure-threshold {failures} " in command(replicas=2, retries={"attempts": attempts})
 
 
 def test_events_are_heard_from_each_replica() -> None:
