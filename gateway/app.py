@@ -21,6 +21,7 @@ from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
 from gateway.prompt_cache import PromptCache
 from gateway.request import Request
+from gateway.router_metrics import RouterMetrics
 from gateway.routing import Routes
 from gateway.services import ServiceTraffic
 from gateway.telemetry.telemetry import Telemetry
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     recovery = LeaseRecovery(leases, journal, usage_writer, engine, shared and shared.settle)
     cache = ResponseCache(settings) if settings.cache.enabled else None
     metrics = Metrics()
+    router_metrics = RouterMetrics(settings)
     telemetry = Telemetry(settings, metrics, engine)
     services = ServiceTraffic(settings, keyring, telemetry)
     guardrails = Guardrails(settings, metrics, telemetry.bodies)
@@ -105,6 +107,7 @@ def create_app(settings: Settings) -> GatewayApplication:
             await cache.close()
         await recovery.stop()
         await metering.ledger.close()
+        await router_metrics.close()
         await usage_writer.stop()
         leases.close()
         await telemetry.stop()
@@ -123,7 +126,9 @@ def create_app(settings: Settings) -> GatewayApplication:
         keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
     )
     app.include_router(models_api.router(keyring, routes))
-    app.include_router(operations.router(app.traffic, keyring, routes, usage_writer, metrics, gateway.keys))
+    app.include_router(
+        operations.router(app.traffic, keyring, routes, usage_writer, metrics, router_metrics, gateway.keys)
+    )
     install_error_responses(app)
     openapi.install(app)
     documentation.install(app)

@@ -5,6 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
+from gateway.router_metrics import RouterMetrics
 from gateway.routing import Routes
 from gateway.usage import UsageWriter
 from sluice.identity import Keyring
@@ -17,6 +18,7 @@ def router(
     routes: Routes,
     usage_writer: UsageWriter,
     metrics: Metrics,
+    router_metrics: RouterMetrics,
     keys: KeySettings,
 ) -> APIRouter:
     """The operators' endpoints; they need no key and tell nothing of any request."""
@@ -24,6 +26,7 @@ def router(
     registry = CollectorRegistry()
     registry.register(metrics)
     registry.register(routes.metrics)
+    registry.register(router_metrics)
     metrics.gauges += [
         ("sluice_open_requests", "Requests being answered.", lambda: len(traffic.open)),
         ("sluice_usage_pending", "Usage records not yet in the database.", lambda: usage_writer.pending),
@@ -55,6 +58,7 @@ def router(
 
     @api.get("/metrics")
     async def prometheus() -> Response:  # pyright: ignore[reportUnusedFunction]
+        await router_metrics.fetch()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return api

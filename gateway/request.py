@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from gateway.protocol import ClientConnection
 
 PARENT_HEADER = b"x-sluice-parent"
-NOTED_HEADERS = frozenset({b"authorization", b"traceparent", b"tracestate", PARENT_HEADER})
-"""The trace's two go upstream; the others are for the gateway itself."""
+SESSION_HEADER = b"x-session-id"
+"""What vLLM's router keeps on one replica; else it would go by the request's id, which is another each time."""
+NOTED_HEADERS = frozenset({b"authorization", b"traceparent", b"tracestate", SESSION_HEADER, PARENT_HEADER})
+"""The trace's two and the session's go upstream; the others are for the gateway itself."""
 HELD_BYTES = 64 * 1024
 """Of a body that nobody waits for yet; then reading is paused."""
 

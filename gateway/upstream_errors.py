@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.router_errors import router_error
 from gateway.upstream import Header
 from gateway.upstream.failures import TurnedAway
 from sluice.errors import SluiceError, UpstreamRefused
@@ -42,6 +43,8 @@ def error_of(status: int, body: bytes, headers: Sequence[Header] = ()) -> Sluice
             f"The upstream refused the gateway's own credentials ({status}).",
             fix="Ask the operator to check the route's key.",
         )
+    if body[:1] != b"{" and (by_router := router_error(body.decode("utf-8", "replace"))):
+        return by_router
     error = _read(body)
     message = error.message.strip() or f"The upstream answered {status} without a message."
     param = error.param.removeprefix("body.") if error.param else None

@@ -1,4 +1,4 @@
-"""What every section of the settings is made of."""
+"""What sections of the settings are made of: their base, and the types of single values."""
 
 from pathlib import Path
 from typing import Annotated, TypeVar

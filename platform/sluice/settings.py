@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, fiel
 
 from sluice.guardrails.finding import CONTEXT, LONGEST, Action, Validator
 from sluice.route_settings import PriceSettings, RouteSettings, conflicts_of_routes
+from sluice.router_settings import RouterSettings
 from sluice.section import Count, HomePath, HttpUrl, Port, Seconds, Section, SectionType
 
 
@@ -188,6 +189,7 @@ class ModelSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     replicas: Count = 1
+    router: RouterSettings = RouterSettings()
     eager: bool = True
     kv_cache_gib: Count = 1
     start_seconds: Seconds = 900
@@ -195,10 +197,48 @@ class ModelSettings(Section):
     price: PriceSettings | None = None
 
     @model_validator(mode="after")
-    def _one_embedding_process(self) -> Self:
+    def _one_place_of_replicas(self) -> Self:
         if self.kind == "embedding" and self.replicas > 1:
             raise ValueError("an embedding model runs in one process: expected replicas: 1")
+        if self.router.is_elsewhere and self.replicas > 1:
+            raise ValueError("'router' says that the replicas run elsewhere: expected no replicas of Sluice's own")
+        if self.publishes_kv_events and any(argument.startswith("--block-size") for argument in self.arguments):
+            raise ValueError(
+                "--block-size stands in arguments: expected router.kv_block_size, which the router reads too"
+            )
+        if ports_of(self).stop > 65536:
+            raise ValueError(f"the ports after {self.port} do not suffice for {self.replicas} replicas")
         return self
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether vLLM's router answers on `port`."""
+        return self.replicas > 1 or self.router.is_elsewhere
+
+    @property
+    def publishes_kv_events(self) -> bool:
+        """Whether Sluice's own engines tell the router what their caches hold."""
+        return self.replicas > 1 and self.router.policy == "kv_aware"
+
+    @property
+    def engine_ports(self) -> range:
+        """One for each engine that Sluice starts."""
+        if self.router.is_elsewhere:
+            return range(0)
+        return (
+            range(self.port + 1, self.port + 1 + self.replicas) if self.is_routed else range(self.port, self.port + 1)
+        )
+
+    @property
+    def router_metrics_port(self) -> int:
+        """Where the router's metrics are, if there is one: after the engines."""
+        return self.port + 1 + len(self.engine_ports)
+
+    @property
+    def kv_event_ports(self) -> range:
+        """One for each engine whose events the router hears: after the router's metrics."""
+        first = self.router_metrics_port + 1
+        return range(first, first + (self.replicas if self.publishes_kv_events else 0))
 
 
 class ServiceSettings(Section):
@@ -350,9 +390,9 @@ class Settings(Section):
 
 
 def ports_of(model: ModelSettings) -> range:
-    """The loopback ports a model takes: one, or with several replicas the router's, one for each replica, and the
-    router's metrics."""
-    return range(model.port, model.port + (1 if model.replicas == 1 else model.replicas + 2))
+    """The loopback ports a model takes: one, or the router's, one for each replica that Sluice starts, the router's
+    metrics, and where the router hears them, the replicas' events."""
+    return range(model.port, model.kv_event_ports.stop if model.is_routed else model.port + 1)
 
 
 def worker_ports(gateway: GatewaySettings) -> range:

@@ -1,6 +1,7 @@
 """What a model server answers on OpenAI's API, in vLLM's shapes, without a model: the words are the test's."""
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,6 +50,8 @@ def plain_answer(path: str, request: Body, content: Sequence[str] = CONTENT) -> 
                 "data": data,
                 "usage": usage,
             }
+        case "/v1/chat/completions/render" | "/v1/completions/render":
+            return {"request_id": "render-1", "token_ids": token_ids(request)}
         case "/v1/models":
             return {
                 "object": "list",
@@ -106,11 +109,20 @@ def _usage(request: Body, completion: int) -> Body:
     return {"prompt_tokens": prompt, "total_tokens": prompt + completion, "completion_tokens": completion}
 
 
+def token_ids(request: Body) -> list[int]:
+    """The prompt's tokens: equal words are equal tokens, in every process."""
+    return [zlib.crc32(word.encode()) & 0xFFFF for word in _words(request)]
+
+
 def _prompt_tokens(request: Body) -> int:
     """One token a word: tests can count."""
+    return len(_words(request))
+
+
+def _words(request: Body) -> list[str]:
     said = (
         request.get("prompt")
         or request.get("input")
         or [message.get("content") for message in request.get("messages", [])]
     )
-    return len(str(said if isinstance(said, str) else " ".join(str(part) for part in said)).split())
+    return str(said if isinstance(said, str) else " ".join(str(part) for part in said)).split()

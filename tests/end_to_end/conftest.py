@@ -2,10 +2,12 @@
 
 import fcntl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import openai
 import pytest
 
+from tests.end_to_end.router_chain import Chain, Router, chain_over, running_router
 from tests.end_to_end.running_platform import REPOSITORY, RunningPlatform, engine_python
 from tests.guard.children import ChildGuard, unguarded_environment
 
@@ -60,3 +62,23 @@ def client(base_url: str, key: str) -> Iterator[openai.OpenAI]:
 async def async_client(base_url: str, key: str) -> AsyncIterator[openai.AsyncOpenAI]:
     async with openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    """One router for the tests that leave its replicas alive."""
+    with running_router(tmp_path_factory.mktemp("router")) as router:
+        yield router
+
+
+@pytest.fixture
+def chain(router: Router, tmp_path: Path) -> Iterator[Chain]:
+    with chain_over(router, tmp_path) as chain:
+        yield chain
+
+
+@pytest.fixture
+def chain_to_break(tmp_path: Path) -> Iterator[Chain]:
+    """With a router of its own."""
+    with running_router(tmp_path) as router, chain_over(router, tmp_path) as chain:
+        yield chain

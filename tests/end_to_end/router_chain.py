@@ -12,7 +12,8 @@ import openai
 import pytest
 
 from sluice.models.router import HEALTH, router_command
-from sluice.settings import ModelSettings, Source, ports_of
+from sluice.router_settings import RouterSettings
+from sluice.settings import ModelSettings, Source
 from tests.doubles.scripted_upstream import Behaviour, RecordedRequest, ScriptedUpstream
 from tests.end_to_end.running_platform import engine_python, wait_until
 from tests.gateway.running_gateway import RunningGateway
@@ -25,8 +26,16 @@ CHAT = "/v1/chat/completions"
 class Router:
     """A running router and its replicas."""
 
-    url: str
+    model: ModelSettings
     replicas: tuple[ScriptedUpstream, ScriptedUpstream]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.model.port}/v1"
+
+    def metrics(self) -> str:
+        """What it tells Prometheus."""
+        return httpx.get(f"http://127.0.0.1:{self.model.router_metrics_port}/metrics", trust_env=False).text
 
     def next(self, **behaviour: Any) -> None:
         """How either replica answers its next chat request."""
@@ -41,6 +50,10 @@ class Router:
     def chats(self) -> list[list[RecordedRequest]]:
         """The chat requests that reached each replica; the router sends others of its own."""
         return [[request for request in replica.requests if request.path == CHAT] for replica in self.replicas]
+
+    def answered_by(self, content: str) -> list[int]:
+        """The numbers of the replicas that got chat requests with this text."""
+        return [number for number, chats in enumerate(self.chats()) for chat in chats if content.encode() in chat.body]
 
     def only_chat(self) -> RecordedRequest:
         """The one chat request that reached any replica."""
@@ -65,11 +78,11 @@ class Chain:
 
 
 @contextmanager
-def running_router(folder: Path) -> Iterator[Router]:
-    """The router as the supervisor starts it, once it is live."""
-    model = ModelSettings(source=Source(path=folder), port=free_ports(4), replicas=2)
-    _, *replica_ports, _ = ports_of(model)
-    command = router_command(model, engine_python())
+def running_router(folder: Path, **settings: Any) -> Iterator[Router]:
+    """The router as the supervisor starts it, with these settings of `models.<name>.router`, once it is live."""
+    router = RouterSettings.model_validate(settings)
+    model = ModelSettings(source=Source(path=folder), port=free_ports(6), replicas=2, router=router)
+    command = router_command("m", model, engine_python())
     if not Path(command[0]).exists():
         pytest.fail(f"The engine's environment is missing: {command[0]}. Run: make install", pytrace=False)
     log = folder / "router.log"
@@ -81,12 +94,12 @@ def running_router(folder: Path) -> Iterator[Router]:
         return False
 
     with ExitStack() as stack:
-        first, second = (stack.enter_context(ScriptedUpstream(port=port)) for port in replica_ports)
+        first, second = (stack.enter_context(ScriptedUpstream(port=port)) for port in model.engine_ports)
         output = stack.enter_context(log.open("wb"))
         process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=output))
         stack.callback(process.kill)
         wait_until(is_live, 300)
-        yield Router(f"http://127.0.0.1:{model.port}/v1", (first, second))
+        yield Router(model, (first, second))
 
 
 @contextmanager

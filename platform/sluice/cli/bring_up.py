@@ -116,7 +116,9 @@ def _print_choices(settings: Settings, names: list[str], console: Console) -> No
     """Say on what and in which precision each model that is started will run, and why."""
     hardware = detect_hardware()
     for name, model in settings.models.items():
-        if model.kind == "chat" and any(process.split("/")[0] == name for process in names):
+        if model.kind != "chat" or model.router.is_elsewhere:
+            continue
+        if any(process.split("/")[0] == name for process in names):
             device, device_reason = choose_device(model, hardware)
             dtype, dtype_reason = choose_dtype(model, device, hardware.cpu_flags)
             text = f"{name}: device {device} ({device_reason}), dtype {dtype} ({dtype_reason})"

@@ -82,6 +82,9 @@ def _check_engine(settings: Settings) -> Iterator[Check]:
 def _check_models(settings: Settings, home: Home) -> Iterator[Check]:
     hardware = detect_hardware()
     for name, model in settings.models.items():
+        if model.router.is_elsewhere:
+            yield Check(True, f"model {name}: {model.source}, served elsewhere")
+            continue
         try:
             text = f"model {name}: {model.source}"
             if model.kind == "chat":
@@ -129,7 +132,7 @@ def _check_processes(settings: Settings, home: Home) -> Iterator[Check]:
     yield Check(not left, f"leftovers: {len(left) or 'no'} process groups of a killed supervisor", "sluice down")
     replicas = [f"{name}/{i}" for name, model in settings.models.items() for i in range(model.replicas)]
     workers = [f"gateway/{i}" for i in range(settings.gateway.workers)]
-    routers = [f"{name}/router" for name, model in settings.models.items() if model.replicas > 1]
+    routers = [f"{name}/router" for name, model in settings.models.items() if model.is_routed]
     for port, key, host in ports_needed(settings, ["gateway", *workers, *settings.models, *replicas, *routers]):
         free = is_free(host, port)
         who = "free" if free else f"held by {holder(port)}"

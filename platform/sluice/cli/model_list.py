@@ -33,8 +33,7 @@ def print_models(as_json: bool) -> None:
 
 
 def _row(name: str, model: ModelSettings, home: Home, hardware: Hardware) -> dict[str, Any]:
-    device = choose_device(model, hardware)[0] if model.kind == "chat" else "cpu"
-    dtype = choose_dtype(model, device, hardware.cpu_flags)[0] if model.kind == "chat" else "float32"
+    device, dtype = _runs_on(model, hardware)
     folder = find_fetched(name, model, home)
     record = read_record(name, model, home)
     return {
@@ -49,3 +48,13 @@ def _row(name: str, model: ModelSettings, home: Home, hardware: Hardware) -> dic
         "digest": record.digest if record else None,
         "folder": str(folder) if folder else None,
     }
+
+
+def _runs_on(model: ModelSettings, hardware: Hardware) -> tuple[str, str]:
+    """Device and dtype."""
+    if model.router.is_elsewhere:
+        return "elsewhere", "unknown"
+    if model.kind == "embedding":
+        return "cpu", "float32"
+    device, _ = choose_device(model, hardware)
+    return device, choose_dtype(model, device, hardware.cpu_flags)[0]

@@ -6,7 +6,7 @@ import socket
 import psutil
 
 from sluice.errors import MissingRequirement
-from sluice.settings import Settings, ports_of, worker_ports
+from sluice.settings import Settings, worker_ports
 
 
 def check_ports(settings: Settings, names: list[str]) -> None:
@@ -31,12 +31,12 @@ def ports_needed(settings: Settings, names: list[str]) -> list[tuple[int, str, s
         ports.append(gateway.port)
     needed = [(port, "gateway.port", gateway.host) for port in ports]
     for name, model in settings.models.items():
-        port, *more = ports_of(model)
-        owners = {name: [port]}
-        if more:
-            *replicas, metrics = more
-            owners = {f"{name}/{replica}": [replica_port] for replica, replica_port in enumerate(replicas)}
-            owners[f"{name}/router"] = [port, metrics]
+        owners = {name: [model.port]}
+        if model.is_routed:
+            owners = {f"{name}/{replica}": [port] for replica, port in enumerate(model.engine_ports)}
+            for replica, port in enumerate(model.kv_event_ports):
+                owners[f"{name}/{replica}"].append(port)
+            owners[f"{name}/router"] = [model.port, model.router_metrics_port]
         listened = [port for owner in owners if owner in names for port in owners[owner]]
         needed += [(port, f"models.{name}.port", "127.0.0.1") for port in listened]
     needed += [

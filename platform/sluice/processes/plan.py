@@ -19,7 +19,7 @@ from sluice.models.engine import (
 from sluice.models.router import HEALTH, router_command
 from sluice.models.sources import find_fetched
 from sluice.offline import OFFLINE_ENVIRONMENT
-from sluice.settings import GatewaySettings, ModelSettings, Settings, ports_of, worker_ports
+from sluice.settings import GatewaySettings, ModelSettings, Settings, worker_ports
 
 MODELS, ROUTERS, SERVICES, GATEWAYS = 0, 1, 2, 3
 """Groups, stopped from the highest to the lowest: first what takes requests, then what it needs."""
@@ -72,40 +72,45 @@ def plan(settings: Settings, home: Home) -> list[ProcessSpec]:
 
 
 def plan_model(name: str, settings: Settings, home: Home, hardware: Hardware) -> list[ProcessSpec]:
-    """The processes of one model: an embedding server, one engine, or several engines and the router before them."""
+    """The processes of one model: an embedding server, one engine, or several engines and the router before them; of
+    replicas that others run, the router alone."""
     model = settings.models[name]
+    python = settings.platform.engine_python.absolute()  # not resolved: a link leads out of its environment
+    if model.router.is_elsewhere:
+        return [_plan_router(name, model, python, 3)]
     folder = find_fetched(name, model, home)
     if folder is None:
         raise MissingRequirement(f"Model '{name}' is not fetched yet.", fix=f"Run: sluice models pull {name}")
     if model.kind == "embedding":
         return [_plan_embedding_server(name, model, folder)]
-    python = settings.platform.engine_python.absolute()  # not resolved: a link leads out of its environment
-    port, *more = ports_of(model)
     engines = [
         ProcessSpec(
-            name=name if model.replicas == 1 else f"{name}/{replica}",
-            command=engine_command(name, model, folder, engine_port, python, hardware),
+            name=f"{name}/{replica}" if model.is_routed else name,
+            command=engine_command(name, model, folder, replica, python, hardware),
             environment=engine_environment(model, replica, hardware),
-            health_url=f"http://127.0.0.1:{engine_port}/health",
+            health_url=f"http://127.0.0.1:{port}/health",
             start_seconds=model.start_seconds,
             stop_seconds=15,
             group=MODELS,
             expected_seconds=75 if model.eager else 185,
         )
-        for replica, engine_port in enumerate([port] if model.replicas == 1 else more[:-1])
+        for replica, port in enumerate(model.engine_ports)
     ]
-    if model.replicas == 1:
-        return engines
-    router = ProcessSpec(
+    return (
+        [*engines, _plan_router(name, model, python, engines[0].expected_seconds + 3)] if model.is_routed else engines
+    )
+
+
+def _plan_router(name: str, model: ModelSettings, python: Path, expected_seconds: float) -> ProcessSpec:
+    return ProcessSpec(
         name=f"{name}/router",
-        command=router_command(model, python),
-        health_url=f"http://127.0.0.1:{port}{HEALTH}",
+        command=router_command(name, model, python),
+        health_url=f"http://127.0.0.1:{model.port}{HEALTH}",
         start_seconds=model.start_seconds + 30,
         stop_seconds=10,
         group=ROUTERS,
-        expected_seconds=engines[0].expected_seconds + 3,
+        expected_seconds=expected_seconds,
     )
-    return [*engines, router]
 
 
 def _plan_embedding_server(name: str, model: ModelSettings, folder: Path) -> ProcessSpec:

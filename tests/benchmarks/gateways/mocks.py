@@ -34,19 +34,18 @@ http {{
         default_type application/json;
         location = /v1/chat/completions {{ return 200 '{answer}'; }}
         location = /health {{ return 200; }}
-        location = /v1/traces {{ return 200; }}
-        location = /v1/metrics {{ return 200; }}
-        location / {{ return 404 '{{}}'; }}
+{locations}        location / {{ return 404 '{{}}'; }}
     }}
 }}
 """
 
 
-def constant_mock(nginx: str, folder: Path) -> Launch:
-    """nginx, one process, that answers every chat completion request with the same body."""
+def constant_mock(nginx: str, folder: Path, locations: str = "") -> Launch:
+    """nginx, one process, that answers every chat completion request with the same body; more `locations`, in nginx's
+    words, may stand beside."""
     port = free_port()
     configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX.format(port=port, answer=ANSWER))
+    configuration.write_text(NGINX.format(port=port, answer=ANSWER, locations=locations))
     return Launch(port, [nginx, "-p", str(folder), "-e", "stderr", "-c", str(configuration)], folder)
 
 

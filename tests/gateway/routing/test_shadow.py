@@ -5,11 +5,11 @@ import threading
 from typing import Any
 
 import pytest
-from tests.gateway.metering.conftest import Budgeted, left
 
 from gateway.routing.shadow import SHADOW
 from gateway.usage.record import UsageRow
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream, error_body
+from tests.gateway.metering.conftest import Budgeted, left
 from tests.gateway.routing.conftest import Serve, chat, route_of
 from tests.gateway.routing.test_dispatch import text_of
 from tests.gateway.running_gateway import RunningGateway

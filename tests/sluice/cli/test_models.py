@@ -15,6 +15,15 @@ def test_list_and_pull(deployment: Deployment) -> None:
     assert "small" in deployment.run("models", "list").stdout
 
 
+def test_what_others_serve_is_not_fetched(deployment: Deployment) -> None:
+    far = "models: {far: {source: {hub: some/model}, port: 9000, router: {urls: ['http://10.0.0.5:8000']}}}\n"
+    deployment.write("configs/all.yaml", far)
+    pulled = deployment.run("models", "pull")
+    assert (pulled.returncode, pulled.stdout) == (0, ""), pulled.stderr
+    (row,) = json.loads(deployment.run("models", "list", "--json").stdout)
+    assert (row["device"], row["dtype"], row["fetched"]) == ("elsewhere", "unknown", False)
+
+
 def test_an_unknown_model_is_named(deployment: Deployment) -> None:
     refused = deployment.run("models", "pull", "large")
     assert refused.returncode == 1

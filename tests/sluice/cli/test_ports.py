@@ -24,6 +24,15 @@ def test_every_port_of_a_model_with_replicas_is_needed_by_someone() -> None:
     assert ports_needed(settings, ["two/1"]) == [(9102, "models.two.port", "127.0.0.1")]
 
 
+def test_replicas_that_publish_events_need_a_second_port_and_those_elsewhere_none() -> None:
+    source = {"package": "some-model==1"}
+    heard = {"source": source, "port": 9000, "replicas": 2, "router": {"policy": "kv_aware"}}
+    elsewhere = {"source": source, "port": 9100, "router": {"urls": ["http://a:1"]}}
+    settings = Settings.model_validate({"models": {"heard": heard, "elsewhere": elsewhere}})
+    assert [port for port, _, _ in ports_needed(settings, ["heard/1"])] == [9002, 9005]
+    assert [port for port, _, _ in ports_needed(settings, ["elsewhere/router", "elsewhere/0"])] == [9100, 9101]
+
+
 def test_workers_need_a_port_each_and_the_shared_one_only_when_none_of_them_runs() -> None:
     settings = Settings.model_validate({"gateway": {"port": 9000, "workers": 2}, "redis": {"url": "redis://r"}})
     assert [port for port, _, _ in ports_needed(settings, ["gateway/0", "gateway/1"])] == [9001, 9002, 9000]

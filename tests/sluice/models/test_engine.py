@@ -66,15 +66,29 @@ def test_this_machine_has_processors() -> None:
 
 def test_the_command_line() -> None:
     settings = model(context=2048, arguments=("--seed", "7"))
-    command = engine_command("small", settings, Path("/models/small"), 9000, Path("/engine/bin/python"), CPU)
+    command = engine_command("small", settings, Path("/models/small"), 0, Path("/engine/bin/python"), CPU)
     assert " ".join(command) == (
         "/engine/bin/python -P -m vllm.entrypoints.openai.api_server --model /models/small --served-model-name small "
         "--host 127.0.0.1 --port 9000 --dtype float32 --disable-uvicorn-access-log --max-model-len 2048 "
         "--enforce-eager --seed 7"
     )
-    compiled = engine_command("small", model(eager=False), Path("/m"), 9000, Path("/p"), CPU)
+    compiled = engine_command("small", model(eager=False), Path("/m"), 0, Path("/p"), CPU)
     assert "--enforce-eager" not in compiled
     assert "--max-model-len" not in compiled
+
+
+def test_a_replica_answers_what_the_router_asks_of_it() -> None:
+    def second_replica(**router: object) -> str:
+        settings = model(replicas=2, router=router, arguments=("--seed", "7"))
+        return " ".join(engine_command("small", settings, Path("/m"), 1, Path("/p"), CPU))
+
+    assert "--scale-out" not in second_replica(policy="round_robin")
+    assert "--port 9002 " in second_replica()
+    assert second_replica().endswith(" --enforce-eager --enable-scale-out --seed 7")
+    assert second_replica(policy="kv_aware").endswith(
+        " --enable-scale-out --block-size 32 --kv-events-config "
+        '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://[::ffff:127.0.0.1]:9005"} --seed 7'
+    )
 
 
 def test_the_environment_keeps_the_engine_from_calling_out() -> None:

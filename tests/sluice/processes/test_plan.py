@@ -39,6 +39,13 @@ def test_several_replicas_stand_behind_a_router(tmp_path: Path) -> None:
     assert log_path(tmp_path, second.name) == tmp_path / "chat-1.log"
 
 
+def test_of_replicas_elsewhere_the_router_alone_is_started_and_nothing_fetched(tmp_path: Path) -> None:
+    far = {"source": {"hub": "some/model"}, "port": 9000, "router": {"urls": ["http://10.0.0.5:8000"]}}
+    router, _ = plan(Settings.model_validate({"models": {"far": far}}), Home(tmp_path))
+    assert (router.name, router.group, router.health_url) == ("far/router", ROUTERS, "http://127.0.0.1:9000/liveness")
+    assert router.command[0] == str(Path(".venv-vllm/bin/vllm-router").absolute())
+
+
 def test_a_model_that_is_not_fetched_is_named_with_the_command(tmp_path: Path) -> None:
     settings = Settings.model_validate({"models": {"far": {"source": {"hub": "some/model"}, "port": 9000}}})
     with pytest.raises(MissingRequirement, match=r"'far' is not fetched yet\. Run: sluice models pull far"):
