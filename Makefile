@@ -16,7 +16,7 @@ COMPILE := env -u UV_FIND_LINKS $(UV) pip compile --no-header --no-annotate --un
 ENGINE ?= $(if $(wildcard /proc/driver/nvidia/version),gpu,cpu)
 ENGINE_OVERRIDES := $(if $(filter cpu,$(ENGINE)),--overrides locks/engine-overrides.txt)
 
-.PHONY: help up down status logs demo install check test lock format docs bench-gateway bench-journeys clean
+.PHONY: help up down status logs demo install check test lock format docs bench-gateway bench-journeys bench-metering clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -91,6 +91,9 @@ bench-gateway: install ## The gateway beside its peers: CPU, latency, memory, ki
 
 bench-journeys: install ## The journeys: quality, statistics, leaks, overspending, time, memory, kill -9
 	.venv/bin/python tests/benchmarks/bench_journeys.py $(ARGS)
+
+bench-metering: install ## Metering: CPU feature by feature, a soak, the proof that nothing is over, two replicas
+	.venv/bin/python tests/benchmarks/bench_metering.py $(ARGS)
 
 clean: ## Remove both environments; state in .sluice stays
 	rm -rf .venv .venv-vllm

@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).parents[2]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "platform")]
 
 from metering import soak  # noqa: E402
-from metering.features import TARGETS  # noqa: E402
+from metering.features import COLLECTOR, TARGETS  # noqa: E402
 
 OUTPUT = Path(".sluice/bench/metering.json")
 PARTS = ("features", "soak", "proof", "replicas")
@@ -57,7 +57,7 @@ def run_features(
     """CPU of a plain request, feature by feature, in one run."""
     wrk, nginx = find_tools()
     pace = {"rounds": options.rounds, "seconds": options.seconds, "say": status.update}
-    plain = measure(constant_mock(nginx, folder), TARGETS, partial(plain_load, wrk, folder), folder=folder, **pace)
+    plain = measure(constant_mock(nginx, folder, COLLECTOR), TARGETS, partial(plain_load, wrk, folder), folder=folder, **pace)
     console.print(measured_table("Plain requests, 16 connections", PLAIN, plain.values()))
 
     def times(name: str) -> float | None:
@@ -82,6 +82,22 @@ def run_soak(
         console.print(f"soak: {error}", style="red", markup=False)
         return soak.rows(None), {"problem": str(error)}
     return soak.rows(found), asdict(found)
+
+
+def run_proof(
+    options: argparse.Namespace, folder: Path, console: Console, status: Status
+) -> tuple[list[report.Row], Any]:
+    """1,000 calls at once against one budget, from four processes of which one is killed."""
+    results = proof.prove(options.seeds, folder, status.update)
+    return proof.rows(results), [asdict(result) for result in results]
+
+
+def run_replicas(
+    options: argparse.Namespace, folder: Path, console: Console, status: Status
+) -> tuple[list[report.Row], Any]:
+    """What the router gains among two replicas, and what it costs with the gateway."""
+    status.stop()  # it prints by itself
+    return replicas.run(3, options.seconds, console)
 
 
 def parse_options() -> argparse.Namespace:

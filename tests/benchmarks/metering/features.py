@@ -13,6 +13,8 @@ from sluice.database import connect
 from sluice.identity import create_key, create_scope, set_budget, set_limit
 
 MUCH = 10**12
+COLLECTOR = "location ~ ^/v1/(traces|metrics)$ { return 200; }"
+"""What the mock takes beside questions."""
 REDIS = "redis://127.0.0.1:6379/15"
 
 

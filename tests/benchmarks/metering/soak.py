@@ -16,7 +16,7 @@ import report
 from gateways.launching import CHAT, QUESTION, Launch, Server, TargetError, free_port, started
 from gateways.mocks import BENCHMARKS, constant_mock
 from gateways.wrk import PlainResult
-from metering.features import EVERYTHING, MUCH, with_features
+from metering.features import COLLECTOR, EVERYTHING, MUCH, with_features
 from metering.trace import FILE, Play, Played
 from process_tree import resident_mib
 
@@ -51,7 +51,7 @@ def soak(nginx: str, load: Callable[[Server, float], PlainResult], folder: Path,
     if not FILE.exists():
         raise TargetError(f"the trace is not here: {FILE.name}")
     with ExitStack() as stack:
-        mock = stack.enter_context(started(constant_mock(nginx, folder)))
+        mock = stack.enter_context(started(constant_mock(nginx, folder, COLLECTOR)))
         trace_port = free_port()
         command = [sys.executable, "-m", "metering.trace_mock", str(trace_port)]
         log = stack.enter_context((folder / "trace-mock.log").open("wb"))
