@@ -9,7 +9,7 @@ from gateway.metrics import Metrics
 from gateway.telemetry.access_log import log_access
 from gateway.telemetry.bodies import Bodies
 from gateway.telemetry.otlp_headers import otlp_headers
-from gateway.telemetry.trace_context import begin, bound_of
+from gateway.telemetry.trace_context import NONE, begin, bound_of
 from gateway.upstream.header import Header
 from sluice.settings import Settings
 
@@ -37,6 +37,8 @@ class Telemetry:
         self._headers = otlp_headers(settings.telemetry)
         self._traces = bool(settings.telemetry.otlp_endpoint)
         self._bound = bound_of(settings.telemetry.sample)
+        self._most_begun = settings.telemetry.new_traces_per_second
+        self._second = self._begun = 0
         self._logs_all = settings.gateway.access_log == "all"
         self._logs_errors = settings.gateway.access_log != "none"
         self._export: OtlpExport | None = None
@@ -63,8 +65,13 @@ class Telemetry:
 
     def begin(self, exchange: "Exchange", headers: list[Header]) -> None:
         """A request has begun; its trace context is put into the headers that go upstream."""
-        if self._traces:
-            exchange.trace = begin(headers, self._bound)
+        if not self._traces:
+            return
+        if (second := int(exchange.started)) != self._second:
+            self._second, self._begun = second, 0
+        exchange.trace = trace = begin(headers, self._bound if self._begun < self._most_begun else NONE)
+        if trace is not None and trace.parent_id is None:
+            self._begun += 1
 
     def end(self, exchange: "Exchange") -> None:
         """A request has ended."""

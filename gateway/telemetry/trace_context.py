@@ -20,6 +20,10 @@ _RANDOM = 0x02
 """The lower bits of a trace id of ours are random (Trace Context, level 2)."""
 
 
+NONE = 0
+"""The bound that keeps no new trace."""
+
+
 class TraceContext(NamedTuple):
     """The span of one request.
 

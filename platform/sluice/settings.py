@@ -150,14 +150,16 @@ class TelemetrySettings(Section):
     Attributes:
         otlp_endpoint: the collector's base URL; empty: nothing is sent anywhere.
         headers_env: the variable that holds further headers, as `name=value,name=value`.
-        sample: the share of traces that are kept, where the client has not decided it.
+        sample: the share of new traces that are kept; a client that began the trace has decided it.
+        new_traces_per_second: the most of these, so that a busy gateway does not spend itself on them.
         held_body_bytes: of bodies that guardrail policies keep, in memory until they are in the database.
     """
 
     otlp_endpoint: Annotated[str, AfterValidator(_collector_url)] = ""
     headers_env: str | None = None
     service_name: Annotated[str, Field(min_length=1)] = "sluice-gateway"
-    sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
+    sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1
+    new_traces_per_second: Count = 20
     metrics_seconds: Seconds = 15
     held_body_bytes: Count = 64 * 1024 * 1024
 

@@ -57,7 +57,9 @@ def run_features(
     """CPU of a plain request, feature by feature, in one run."""
     wrk, nginx = find_tools()
     pace = {"rounds": options.rounds, "seconds": options.seconds, "say": status.update}
-    plain = measure(constant_mock(nginx, folder, COLLECTOR), TARGETS, partial(plain_load, wrk, folder), folder=folder, **pace)
+    plain = measure(
+        constant_mock(nginx, folder, COLLECTOR), TARGETS, partial(plain_load, wrk, folder), folder=folder, **pace
+    )
     console.print(measured_table("Plain requests, 16 connections", PLAIN, plain.values()))
 
     def times(name: str) -> float | None:

@@ -28,7 +28,7 @@ def traced(
     with ExitStack() as running:
 
         def start(services: dict[str, Any] | None = None, **telemetry: Any) -> RunningGateway:
-            section = {"otlp_endpoint": collector.url, "sample": 1, "metrics_seconds": 0.05} | telemetry
+            section = {"otlp_endpoint": collector.url, "metrics_seconds": 0.05} | telemetry
             gateway = RunningGateway(
                 tmp_path, scripted_upstream.url, services=services, sections={"telemetry": section}
             )
