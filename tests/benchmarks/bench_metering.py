@@ -27,7 +27,7 @@ from rich.status import Status
 REPOSITORY = Path(__file__).parents[2]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "platform")]
 
-from metering import soak  # noqa: E402
+from metering import proof, replicas, soak  # noqa: E402
 from metering.features import COLLECTOR, TARGETS  # noqa: E402
 
 OUTPUT = Path(".sluice/bench/metering.json")
