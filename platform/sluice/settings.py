@@ -244,6 +244,20 @@ class PromotionSettings(Section):
     suites: dict[str, tuple[str, ...]] = {}
 
 
+class RedisSettings(Section):
+    """`redis:`, what several gateway workers count together in; empty: one worker, in its own memory."""
+
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_redis_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme == "unix" or (parts.scheme in ("redis", "rediss") and parts.hostname)):
+            raise ValueError("expected a URL such as redis://127.0.0.1:6379/0")
+        return value
+
+
 class Settings(Section):
     """All settings of a deployment; `extensions` are the sections of packages above the kernel, which `section` reads."""
 
@@ -254,6 +268,7 @@ class Settings(Section):
     services: dict[str, ServiceSettings] = {}
     promotion: PromotionSettings = PromotionSettings()
     guardrails: GuardrailSettings = GuardrailSettings()
+    redis: RedisSettings = RedisSettings()
     extensions: dict[str, SerializeAsAny[Section]] = {}
 
     @model_validator(mode="after")

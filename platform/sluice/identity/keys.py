@@ -54,6 +54,7 @@ def create_key(
     models: Iterable[str] | None = None,
     expires_at: datetime | None = None,
     budgets: Mapping[str, int] | None = None,
+    money: Mapping[str, int] | None = None,
     policy: str | None = None,
     scope: str | None = None,
     role: str | None = None,
@@ -63,6 +64,7 @@ def create_key(
 
     Args:
         budgets: tokens by window (minute, hour, day, month, ever); each call must fit all of them.
+        money: the same in billionths of the currency.
         policy: the guardrail policy it is under instead of the default one; whoever calls knows that there is one.
         scope: the user, team or organisation that it stands under, for good.
         role: what it may do under /admin; None: nothing.
@@ -94,7 +96,8 @@ def create_key(
         scope=scope,
         role=role,
     )
-    rows = [budget_row(f"key:{key.id}", tokens, window) for window, tokens in (budgets or {}).items()]
+    rows = [budget_row(f"key:{key.id}", amount, window) for window, amount in (budgets or {}).items()]
+    rows += [budget_row(f"key:{key.id}", amount, window, "money") for window, amount in (money or {}).items()]
     with Session(engine, expire_on_commit=False) as session:
         key.revision = next_revision(session)
         if scope is not None:
@@ -140,6 +143,30 @@ def revoke_key(engine: Engine, key_id: str, *, by: str | None = None) -> ApiKey:
         if key.revoked_at is None:
             key.revoked_at, key.revision = datetime.now(UTC), revision
             audit.append(session, actor=by or key.owner, action="key.revoked", subject=f"key:{key.id}")
+            session.commit()
+        return key
+
+
+def set_key_policy(engine: Engine, key_id: str, policy: str | None, *, by: str) -> ApiKey:
+    """Put a key under a guardrail policy; None: the default one.
+
+    Args:
+        policy: whoever calls knows that there is one.
+        by: who does it, for the audit log.
+
+    Raises:
+        NotFound: there is no such key.
+        StateUnavailable: the database cannot be used.
+    """
+    with Session(engine, expire_on_commit=False) as session:
+        revision = next_revision(session)
+        key = session.get(ApiKey, key_id)
+        if key is None:
+            raise NotFound(f"There is no key '{key_id[:ID_LENGTH]}'.", fix="'sluice keys list' shows the ids.")
+        if key.policy != policy:
+            detail = {"policy": policy, "before": key.policy}
+            key.policy, key.revision = policy, revision
+            audit.append(session, actor=by, action="key.policy_set", subject=f"key:{key.id}", detail=detail)
             session.commit()
         return key
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Literal, get_args
 
-from sqlalchemy import Engine, String
+from sqlalchemy import Engine, Select, String
+from sqlalchemy import select as select_columns
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from sluice import audit
@@ -119,13 +120,17 @@ def chain(scope: str | None, parents: Mapping[str, str | None]) -> tuple[str, ..
     return tuple(reversed(found))
 
 
+def subtree(scope: str) -> Select[tuple[str]]:
+    """A query for the ids of a scope and of all organisations, teams and users below it."""
+    rows = SQLModel.metadata.tables["scope"].c
+    below = select_columns(rows.id).where(rows.id == scope).cte("below", recursive=True)
+    below = below.union(select_columns(rows.id).where(rows.parent == below.c.id))
+    return select_columns(below.c.id)
+
+
 def keys_below(session: Session, scope: str) -> Sequence[str]:
     """The ids of all keys, ended ones too, that count for a scope; for a key itself, its own."""
     kind, _, name = scope.partition(":")
     if kind == "key":
         return [name]
-    below, found = [scope], {scope}
-    while below:
-        below = [row for row in session.exec(select(Scope.id).where(col(Scope.parent).in_(below))) if row not in found]
-        found.update(below)
-    return list(session.exec(select(ApiKey.id).where(col(ApiKey.scope).in_(found))))
+    return list(session.exec(select(ApiKey.id).where(col(ApiKey.scope).in_(subtree(scope)))))
