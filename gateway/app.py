@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from gateway import documentation, models_api, openapi, operations
-from gateway.budgets.step import BudgetStep
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
+from gateway.metering.memory_ledger import MemoryLedger
+from gateway.metering.step import MeteringStep
 from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
 from gateway.prompt_cache import PromptCache
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     journal = Journal(Home(settings.platform.home).journal, gateway.usage.segment_bytes)
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
-    budgets = BudgetStep(engine, usage_writer, gateway.workers)
+    metering = MeteringStep(keyring, engine, usage_writer, MemoryLedger())
     services = ServiceTraffic(settings, keyring)
     metrics = Metrics()
     guardrails = Guardrails(settings, metrics)
@@ -85,7 +86,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     app.keyring = keyring
     app.services = services
     app.traffic = ModelTraffic(
-        keyring, prompts, routes, services, guardrails, budgets, usage_writer, metrics, gateway.limits
+        keyring, prompts, routes, services, guardrails, metering, usage_writer, metrics, gateway.limits
     )
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))

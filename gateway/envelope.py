@@ -15,6 +15,9 @@ _MISSING = re.compile(r"Object missing required field `(.*)`")
 LONGEST_REASON = 200
 """Characters; the name of an unknown field may have any length."""
 
+ABSENT = Raw()
+"""Of a field that the body does not have; falsy."""
+
 Decoded = TypeVar("Decoded")
 
 
@@ -29,12 +32,28 @@ class Envelope(msgspec.Struct):
 
     Attributes:
         prompt: on endpoints that take stored prompts, the one named (`gateway.prompt_step`); else the client's text.
+        messages: this and all below say how many tokens a call may come to (`gateway.metering.demand`); as they came.
     """
 
     model: str
     stream: bool | None = None
     stream_options: StreamOptions | UnsetType | None = UNSET
-    prompt: Raw = Raw()
+    prompt: Raw = ABSENT
+    messages: Raw = ABSENT
+    input: Raw = ABSENT
+    suffix: Raw = ABSENT
+    tools: Raw = ABSENT
+    functions: Raw = ABSENT
+    documents: Raw = ABSENT
+    response_format: Raw = ABSENT
+    chat_template_kwargs: Raw = ABSENT
+    chat_template: Raw = ABSENT
+    prompt_embeds: Raw = ABSENT
+    max_completion_tokens: Raw = ABSENT
+    max_tokens: Raw = ABSENT
+    min_tokens: Raw = ABSENT
+    n: Raw = ABSENT
+    best_of: Raw = ABSENT
 
     @property
     def asks_usage(self) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive
 
-from gateway.budgets.call import LeasedCall
 from gateway.endpoints import Endpoint
+from gateway.metering.call import LeasedCall
 from gateway.metrics import Metrics
 from gateway.protocol import DirectResponse
 from gateway.request import ClientGone
@@ -108,9 +108,9 @@ class Exchange:
             self._watch.cancel()
         duration = time.perf_counter() - self.started
         usage = self._token_usage()
-        charged = 0 if self.charged_elsewhere else usage.total_tokens
+        charged, cost = 0 if self.charged_elsewhere else usage.total_tokens, 0
         if self.leased is not None:
-            charged = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
+            charged, cost = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
             self.headers = {**self.headers, **self.leased.headers()}
         if self.identity is not None:
             self._usage_writer.record(
@@ -133,6 +133,7 @@ class Exchange:
                     self.prompt,
                     self.policy,
                     self.verdicts,
+                    cost,
                 )
             )
         totals = self._metrics.totals_of(self.route, self.endpoint.name)

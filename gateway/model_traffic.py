@@ -12,12 +12,12 @@ from functools import cached_property
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.budgets.step import BudgetStep
 from gateway.endpoints import ENDPOINTS
 from gateway.envelope import body_for_upstream, read_envelope
 from gateway.exchange import Exchange
 from gateway.forward import EVENT_STREAM, forward_plain, forward_stream, send_error
 from gateway.guard import Guardrails
+from gateway.metering.step import MeteringStep
 from gateway.metrics import Metrics
 from gateway.prompt_cache import PromptCache
 from gateway.prompt_step import put_prompt_in
@@ -52,7 +52,7 @@ class ModelTraffic:
         routes: Routes,
         services: ServiceTraffic,
         guardrails: Guardrails,
-        budgets: BudgetStep,
+        metering: MeteringStep,
         usage_writer: UsageWriter,
         metrics: Metrics,
         limits: LimitSettings,
@@ -62,7 +62,7 @@ class ModelTraffic:
         self._routes = routes
         self._services = services
         self._guardrails = guardrails
-        self._budgets = budgets
+        self._metering = metering
         self._usage_writer = usage_writer
         self._metrics = metrics
         self._limits = limits
@@ -116,9 +116,10 @@ class ModelTraffic:
         exchange.route = route.name
         if policy := identity.policy or self._guardrails.default:
             body = await self._guardrails.check_request(exchange, policy, body)
+            envelope = read_envelope(body)
         body = body_for_upstream(body, envelope, endpoint, route.upstream_model)
-        if identity.budgets and not route.is_service:
-            body = await self._budgets.lease(exchange, identity.budgets, route, body)
+        if not route.is_service:
+            body = await self._metering.lease(exchange, identity, route, envelope, body)
         headers.append((b"x-request-id", exchange.request_id.encode()))
         if route.is_service:
             exchange.charged_elsewhere = True

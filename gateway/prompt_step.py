@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
-from gateway.budgets.demand import LIMITS
 from gateway.envelope import Envelope, decode, read_fields
 from gateway.exchange import Exchange
+from gateway.metering.demand import LIMITS
 from gateway.prompt_cache import PromptCache
 from prompts.registry import DEFAULT_LABEL
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from gateway.endpoints import Endpoint, Kind
+from gateway.price import Price
 from gateway.services import open_services
 from gateway.upstream import Upstream, open_upstream
 from gateway.upstream.provider import ProviderUpstream
@@ -22,6 +23,7 @@ class Route:
         kind: what the model can do; None where only the upstream knows.
         context: tokens of prompt and answer together, where known.
         tokenizer: where the upstream counts tokens, if it does: vLLM's `/tokenize` lies above /v1.
+        price: what its tokens cost; None where nobody knows.
         is_service: one of the platform's own services answers, which gets the caller's key.
     """
 
@@ -31,6 +33,7 @@ class Route:
     kind: Kind | None = None
     context: int | None = None
     tokenizer: Upstream | None = None
+    price: Price | None = None
     is_service: bool = False
 
 

@@ -113,11 +113,20 @@ class GateRefused(Conflict):
 
 
 class BudgetExhausted(SluiceError):
-    """The call does not fit what is left of a budget."""
+    """The call does not fit what is left of a budget: `left` tokens, where it counts tokens."""
 
+    left: int | None = None
     status = 429
     type = "insufficient_quota"
     code = "budget_exhausted"
+
+
+class RateLimited(SluiceError):
+    """The call comes too early for a limit."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
 
 
 class MethodNotAllowed(SluiceError):

@@ -155,7 +155,7 @@ def _row(key: "ApiKey", budgets: "tuple[Budget, ...]", now: datetime) -> dict[st
         "owner": key.owner,
         "name": key.name,
         "models": key.models,
-        "budgets": [{"tokens": budget.tokens, "window": budget.window} for budget in budgets],
+        "budgets": [{"tokens": budget.amount, "window": budget.window} for budget in budgets],
         "policy": key.policy,
         "created": key.created_at.isoformat(timespec="seconds"),
         "expires": key.expires_at and key.expires_at.isoformat(timespec="seconds"),

@@ -5,13 +5,13 @@ stands under never changes, so that what was spent below it stays its own; who m
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar, Literal, get_args
 
-from sqlalchemy import Engine, Select, String
-from sqlalchemy import select as select_columns
+from sqlalchemy import Engine, String
 from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from sluice import audit
 from sluice.database import UtcDateTime
@@ -120,17 +120,13 @@ def chain(scope: str | None, parents: Mapping[str, str | None]) -> tuple[str, ..
     return tuple(reversed(found))
 
 
-def subtree(scope: str) -> Select[tuple[str]]:
-    """A query for the ids of a scope and of all organisations, teams and users below it."""
-    rows = SQLModel.metadata.tables["scope"].c
-    below = select_columns(rows.id).where(rows.id == scope).cte("below", recursive=True)
-    below = below.union(select_columns(rows.id).where(rows.parent == below.c.id))
-    return select_columns(below.c.id)
+def subtree(scope: str) -> SelectOfScalar[str]:
+    """A query for the ids of an organisation, a team or a user and of all those below it."""
+    below = select(Scope.id).where(Scope.id == scope).cte(recursive=True)
+    below = below.union(select(Scope.id).where(col(Scope.parent) == below.c.id))
+    return select(below.c.id)
 
 
-def keys_below(session: Session, scope: str) -> Sequence[str]:
-    """The ids of all keys, ended ones too, that count for a scope; for a key itself, its own."""
-    kind, _, name = scope.partition(":")
-    if kind == "key":
-        return [name]
-    return list(session.exec(select(ApiKey.id).where(col(ApiKey.scope).in_(subtree(scope)))))
+def keys_below(scope: str) -> SelectOfScalar[str]:
+    """A query for the ids of all keys, ended ones too, that stand under an organisation, a team or a user."""
+    return select(ApiKey.id).where(col(ApiKey.scope).in_(subtree(scope)))

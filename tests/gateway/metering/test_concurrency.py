@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.doubles.counting_engine import CountingEngine
-from tests.gateway.budgets.conftest import Budgeted, left
+from tests.gateway.metering.conftest import Budgeted, left
 from tests.gateway.running_gateway import RunningGateway
 
 CALLS = 60

@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from gateway.budgets.ledger import Lease, Ledger
-from gateway.budgets.window import span
+from gateway.metering.ledger import Lease, Ledger
+from gateway.metering.window import span
 from sluice.identity import Budget
 
 MINUTE = Budget("k/minute", "k", 100, "minute")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import Meta, Raw
 
 from gateway.endpoints import Endpoint
-from gateway.envelope import read_fields
+from gateway.envelope import Envelope, decode, read_fields
 from sluice.errors import InvalidRequest
 
 PROMPT_FIELDS = ("messages", "tools", "functions", "documents", "chat_template_kwargs", "response_format", "prompt", "suffix", "input")  # fmt: skip
@@ -38,19 +38,11 @@ _Amount = Annotated[int, Meta(ge=0)]
 """Less than none is all that it can to some servers."""
 
 
-class _Wish(msgspec.Struct):
-    max_completion_tokens: _Amount | None = None
-    max_tokens: _Amount | UnsetType | None = UNSET
-    min_tokens: _Amount | None = None
-    n: _Amount | None = None
-    best_of: _Amount | None = None
-
-
-_wishes = msgspec.json.Decoder(_Wish)
+_amounts: msgspec.json.Decoder[_Amount | None] = msgspec.json.Decoder(_Amount | None)
 _prompts: msgspec.json.Decoder[str | list[Any]] = msgspec.json.Decoder(str | list[Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Demand:
     """What one request asks for.
 
@@ -60,71 +52,86 @@ class Demand:
         choices: answers to be written; 0 for embeddings.
         completion: the most tokens of each answer; None where the request leaves it to the model.
         limit_fields: the fields that tell the model so.
+        unsaid: the limit is OpenAI's default and stands nowhere in the body; to some servers that means without end.
     """
 
-    body: bytes
-    fields: dict[str, Raw]
     prompt: int
     media: int
     choices: int
     completion: int | None
     limit_fields: tuple[str, ...]
+    unsaid: bool = False
 
-    def limited(self, completion: int) -> bytes:
+    def limited(self, body: bytes, completion: int) -> bytes:
         """The body with another limit for each answer."""
-        fields = self.fields | dict.fromkeys(self.limit_fields, Raw(b"%d" % completion))
+        fields = read_fields(body) | dict.fromkeys(self.limit_fields, Raw(b"%d" % completion))
         if "min_tokens" in fields:  # it must not be above the limit; the wish for at least so many cannot be met
             fields["min_tokens"] = Raw(b"0")
         return msgspec.json.encode(fields)
 
-    def to_tokenize(self) -> bytes | None:
+    def said(self, body: bytes) -> bytes:
+        """The body with the limit that it leaves unsaid."""
+        return msgspec.json.encode(read_fields(body) | {"max_tokens": Raw(b"%d" % DEFAULT_COMPLETION)})
+
+    def to_tokenize(self, body: bytes) -> bytes | None:
         """The body for `/tokenize`; None where that cannot take this request."""
-        uncounted = any(name in self.fields and name not in COUNTED_FIELDS for name in PROMPT_FIELDS)
-        several = "prompt" in self.fields and bytes(self.fields["prompt"])[:1] != b'"'
+        fields = read_fields(body)
+        uncounted = any(name in fields and name not in COUNTED_FIELDS for name in PROMPT_FIELDS)
+        several = "prompt" in fields and bytes(fields["prompt"])[:1] != b'"'
         if uncounted or several or self.media:
             return None
-        return msgspec.json.encode({name: self.fields[name] for name in TOKENIZED_FIELDS if name in self.fields})
+        return msgspec.json.encode({name: fields[name] for name in TOKENIZED_FIELDS if name in fields})
 
 
-def read_demand(body: bytes, endpoint: Endpoint) -> Demand:
-    """Read a body that is JSON.
+def read_demand(envelope: Envelope, endpoint: Endpoint) -> Demand:
+    """Read what an envelope holds as it came.
 
     Raises:
         InvalidRequest: a field that says how much to generate is not a whole number (servers differ in what else they
-            take for one, so it cannot be left to them), the prompt has no bound, or a field's name is not UTF-8.
+            take for one, so it cannot be left to them), or the prompt has no bound.
     """
-    fields = read_fields(body)
     for name in UNBOUNDED:
-        if fields.get(name, NULL) != NULL:
-            raise InvalidRequest(f"'{name}': a key with a budget cannot send it, the prompt might be any.", param=name)
-    prompt = sum(len(fields[name]) for name in PROMPT_FIELDS if name in fields) + TEMPLATE_TOKENS
-    if "tools" in fields or "functions" in fields:
-        prompt += TOOLS_TOKENS
+        if (field := getattr(envelope, name)) and field != NULL:
+            raise InvalidRequest(
+                f"'{name}': where tokens are counted it cannot be sent, the prompt might be any.", param=name
+            )
     if endpoint.kind == "embedding":
-        return Demand(body, fields, prompt, 0, 0, 0, ())
-    try:
-        wish = _wishes.decode(body)
-        prompts = _count_prompts(fields["prompt"]) if endpoint.name == "completions" and "prompt" in fields else 1
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"The body: {error}.") from None
-    messages = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), bytes(fields.get("messages", b"")))
-    media = sum(messages.count(mark) for mark in MEDIA)
-    prompt += MEDIA_TOKENS * media
-    choices = prompts * max(wish.n or 1, wish.best_of or 1)
-    if endpoint.name == "completions" and wish.max_tokens is UNSET:
-        wish.max_tokens = DEFAULT_COMPLETION  # written down, since to some servers it means without end
-        fields["max_tokens"] = Raw(b"%d" % DEFAULT_COMPLETION)
-        body = msgspec.json.encode(fields)
-    limits = {name: most for name in LIMITS if isinstance(most := getattr(wish, name), int)}
+        return Demand(len(envelope.input) + TEMPLATE_TOKENS, 0, 0, 0, ())
+    prompt = TEMPLATE_TOKENS + sum([len(getattr(envelope, name)) for name in PROMPT_FIELDS])
+    if envelope.tools or envelope.functions:
+        prompt += TOOLS_TOKENS
+    if media := _count_media(envelope.messages):
+        prompt += MEDIA_TOKENS * media
+    choices = max(_amount(envelope.n, "n") or 1, _amount(envelope.best_of, "best_of") or 1)
+    _amount(envelope.min_tokens, "min_tokens")
+    limits = {name: most for name in LIMITS if (most := _amount(getattr(envelope, name), name)) is not None}
     completion = max(limits.values(), default=None)  # which of two a server goes by is its own business
-    names = tuple(limits) or LIMITS[:1]
-    if endpoint.name == "completions" and wish.max_tokens is None:
-        completion, names = None, LIMITS
-    return Demand(body, fields, prompt, media, choices, completion, names)
+    if endpoint.name != "completions":
+        return Demand(prompt, media, choices, completion, tuple(limits) or LIMITS[:1])
+    choices *= _count_prompts(envelope.prompt) if envelope.prompt else 1
+    if not envelope.max_tokens:
+        unsaid = max(completion or 0, DEFAULT_COMPLETION)
+        return Demand(prompt, media, choices, unsaid, (*limits, "max_tokens"), unsaid=True)
+    if "max_tokens" not in limits:  # null
+        return Demand(prompt, media, choices, None, LIMITS)
+    return Demand(prompt, media, choices, completion, tuple(limits))
+
+
+def _amount(field: Raw, name: str) -> int | None:
+    return decode(_amounts, field, name) if field else None
+
+
+def _count_media(messages: Raw) -> int:
+    text = bytes(messages)
+    if b"\\u00" in text:
+        text = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text)
+    if b'_url"' not in text and b'"input_audio"' not in text:
+        return 0
+    return sum(text.count(mark) for mark in MEDIA)
 
 
 def _count_prompts(prompt: Raw) -> int:
-    prompts = _prompts.decode(prompt)
+    prompts = decode(_prompts, prompt, "prompt")
     if isinstance(prompts, str) or not prompts or isinstance(prompts[0], int):
         return 1
     return len(prompts)

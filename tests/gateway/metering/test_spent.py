@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from sqlalchemy import Engine, event
 
-from gateway.budgets.ledger import Ledger
-from gateway.budgets.spent import SpentReader, charged_since
+from gateway.metering.ledger import Ledger
+from gateway.metering.spent import SpentReader, charged_since
 from gateway.usage import Journal, UsageRecord, UsageWriter
 from gateway.usage.record import insert
 from sluice.database import connect

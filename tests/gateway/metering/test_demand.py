@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from gateway.budgets.demand import MEDIA_TOKENS, TEMPLATE_TOKENS, Demand, read_demand
 from gateway.endpoints import ENDPOINTS
+from gateway.metering.demand import MEDIA_TOKENS, TEMPLATE_TOKENS, Demand, read_demand
 from sluice.errors import InvalidRequest
 
 HELLO: Any = {"model": "m", "messages": [{"role": "user", "content": "Hello? Grüß Gott 世界"}]}

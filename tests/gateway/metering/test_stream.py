@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-from gateway.budgets.stream import IN_FLIGHT_TOKENS, LeasedCopy
+from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
 
 ROLE = {"role": "assistant", "content": ""}
 

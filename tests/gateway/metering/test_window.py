@@ -3,7 +3,7 @@ from math import inf
 
 import pytest
 
-from gateway.budgets.window import span
+from gateway.metering.window import span
 from sluice.identity.budgets import Window
 
 

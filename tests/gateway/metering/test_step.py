@@ -12,7 +12,7 @@ import pytest
 
 from tests.doubles.counting_engine import CountingEngine
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream, error_body
-from tests.gateway.budgets.conftest import NOON, Budgeted, left
+from tests.gateway.metering.conftest import NOON, Budgeted, left
 from tests.gateway.running_gateway import RunningGateway
 
 PROMPT = CountingEngine.TEMPLATE + 1

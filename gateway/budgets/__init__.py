@@ -1,1 +1,0 @@
-"""Token budgets: leased before a call, settled after it."""

@@ -1,0 +1,108 @@
+"""What one call holds of its budgets and limits, from its lease to its settlement."""
+
+import logging
+import time
+
+from gateway.metering.lease import Ask, Lease
+from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
+from gateway.sse import EventCopy
+from gateway.tokens import TokenUsage
+from gateway.upstream.failures import did_no_work
+from sluice.errors import SluiceError
+from sluice.identity import Budget
+
+log = logging.getLogger(__name__)
+
+FASTEST = 1_000
+"""Tokens a second that an engine writes of one answer at most; counts for a plain answer that never came."""
+
+
+class LeasedCall:
+    """A lease with what it was taken for.
+
+    Args:
+        most: tokens that all answers together may have; 0: nobody counts them.
+    """
+
+    __slots__ = ("_ask", "_began", "_most", "lease")
+
+    def __init__(self, lease: Lease, ask: Ask, *, most: int) -> None:
+        self.lease = lease
+        self._ask = ask
+        self._most = most
+        self._began = time.perf_counter()
+
+    def copy(self, *, hide_usage: bool) -> EventCopy:
+        """The side copy of this call's stream."""
+        if not self._most:
+            return EventCopy(hide_usage=hide_usage)
+        return LeasedCopy(hide_usage=hide_usage, choices=self._ask.choices, most=self._most)
+
+    def settle(
+        self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None
+    ) -> tuple[int, int]:
+        """Book the call, once; the tokens and the money it is charged."""
+        tokens, money = self._charge(reported, copy, failure)
+        if tokens > self.lease.tokens and self.lease.plan.counts_tokens:
+            log.error("The upstream used %d tokens on a call that had leased %d.", tokens, self.lease.tokens)
+        self.lease.settle(tokens, money)
+        return tokens, money
+
+    def headers(self) -> dict[bytes, bytes]:
+        """What the client is told of its budgets and limits."""
+        lease = self.lease
+        headers: dict[bytes, bytes] = {}
+        for kind, rate in lease.rates():
+            limit, remaining, reset = HEADERS[kind]
+            headers[limit] = b"%d" % rate.limit
+            headers[remaining] = b"%d" % rate.remaining
+            headers[reset] = shown_seconds(rate.reset_seconds)
+        if lease.left is not None:
+            headers[LEFT] = b"%d" % lease.left
+        if lease.limited_by is not None:
+            what = b"x-sluice-budget" if isinstance(lease.limited_by, Budget) else b"x-sluice-limit"
+            headers[what] = b"limited; " + lease.limited_by.id.encode()
+        elif lease.exceeded is not None:
+            headers[b"x-sluice-budget"] = b"exceeded; " + lease.exceeded.id.encode()
+        return headers
+
+    def _charge(
+        self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None
+    ) -> tuple[int, int]:
+        """What was reported of the whole; without that, the most that the engine can have used, within the lease."""
+        lease, ask, price = self.lease, self._ask, self.lease.plan.price
+        if copy is not None and copy.cut:
+            return lease.tokens, lease.money
+        if reported is not None and (copy is None or copy.whole):
+            cached, completion = reported.cached_tokens, reported.completion_tokens or 0
+            return reported.total_tokens, 0 if price is None else price.cost(reported.prompt_tokens, cached, completion)
+        if failure is not None and did_no_work(failure):
+            return 0, 0
+        now = time.perf_counter()
+        if isinstance(copy, LeasedCopy):
+            written = copy.at_most_written(now)
+        else:
+            written = ask.choices * (int(FASTEST * (now - self._began)) + IN_FLIGHT_TOKENS)
+        so_far = 0 if reported is None else reported.total_tokens
+        tokens = min(lease.tokens, max(ask.prompt + written, so_far))
+        money = 0 if price is None else min(lease.money, price.cost(ask.prompt, 0, max(written, so_far - ask.prompt)))
+        return tokens, money
+
+
+LEFT = b"x-sluice-budget-remaining"
+HEADERS = {
+    kind: tuple(f"x-ratelimit-{what}-{kind}".encode() for what in ("limit", "remaining", "reset"))
+    for kind in ("requests", "tokens")
+}
+"""OpenAI's names."""
+
+
+def shown_seconds(seconds: float) -> bytes:
+    """As OpenAI writes them: `20ms`, `8.64s`, `6m0s`."""
+    milliseconds = -int(-seconds * 1000 // 1)
+    if milliseconds < 1_000:
+        return b"%dms" % milliseconds
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:g}s".encode()
+    whole = -(-milliseconds // 1000)
+    return b"%dm%ds" % (whole // 60, whole % 60)

@@ -1,0 +1,159 @@
+"""The step before the upstream: hold what the call may come to, and have the engine keep to it."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+
+import msgspec
+from sqlalchemy import Engine
+
+from gateway.envelope import Envelope
+from gateway.exchange import Exchange
+from gateway.metering.call import LEFT, LeasedCall
+from gateway.metering.demand import Demand, read_demand
+from gateway.metering.lease import Ask, Lease, NeedsCount, Unopened
+from gateway.metering.ledger import Ledger
+from gateway.metering.memory_ledger import MemoryLedger
+from gateway.metering.plan import Plan, make_plan
+from gateway.metering.spent import SpentReader
+from gateway.routing import Route
+from gateway.usage import UsageWriter
+from sluice.errors import BudgetExhausted, SluiceError
+from sluice.identity import Identity, Keyring
+
+log = logging.getLogger(__name__)
+
+TOKENIZE_SECONDS = 5
+UNKNOWN_COMPLETION = 4_096
+"""Tokens of an answer that neither the request nor a known context limits."""
+PLANS = 10_000
+
+
+class _Tokenized(msgspec.Struct):
+    count: int
+    max_model_len: int | None = None
+
+
+_tokenized = msgspec.json.Decoder(_Tokenized)
+
+
+class MeteringStep:
+    """Leases for requests that budgets or limits apply to; all others it lets pass."""
+
+    def __init__(self, keyring: Keyring, engine: Engine, usage_writer: UsageWriter, ledger: MemoryLedger) -> None:
+        self.ledger: Ledger = ledger
+        self._keyring = keyring
+        self._spent = SpentReader(ledger, engine, usage_writer, ledger.clock)
+        self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
+        self._contexts: dict[str, int] = {}
+        self._without_tokenizer: set[str] = set()
+
+    async def lease(
+        self, exchange: Exchange, identity: Identity, route: Route, envelope: Envelope, body: bytes
+    ) -> bytes:
+        """Give the exchange its lease, and the body to send: the same, or with a lower limit for the answer.
+
+        Raises:
+            BudgetExhausted: not even one token of an answer fits.
+            RateLimited: the call comes too early.
+            InvalidRequest: a limit in the body is not a whole number, or its prompt has no bound.
+            StateUnavailable: the ledger is lost, or what was spent cannot be read.
+        """
+        plan = self._plan(identity, route)
+        if not plan.applies:
+            return body
+        if not plan.counts_tokens:
+            ask = Ask(exchange.request_id, 0, 0, 0, exact=True)
+            self._begin(exchange, await self._take(exchange, plan, ask), ask, most=0)
+            return body
+        demand = read_demand(envelope, exchange.endpoint)
+        if demand.unsaid:
+            body = demand.said(body)
+        context = route.context or self._contexts.get(route.name)
+        ask = _ask(exchange.request_id, demand, context)
+        try:
+            if context is None and demand.completion is None:
+                raise NeedsCount  # which tells the context too
+            lease = await self._take(exchange, plan, ask)
+        except NeedsCount:
+            counted = await self._count(route, demand, body)
+            context = context or self._contexts.get(route.name)
+            ask = _ask(exchange.request_id, demand, context, counted, exact=True)
+            lease = await self._take(exchange, plan, ask)
+        limit = None
+        if lease.limited_by is not None:
+            limit = lease.completion if context is None else max(1, min(lease.completion, context - ask.prompt))
+        elif demand.completion is None and context is None:
+            limit = UNKNOWN_COMPLETION
+        most = next((most for most in (limit, demand.completion, context) if most is not None), 0)
+        self._begin(exchange, lease, ask, most=demand.choices * most)
+        return body if limit is None else demand.limited(body, limit)
+
+    def _plan(self, identity: Identity, route: Route) -> Plan:
+        key = (identity.key_id, route.name)
+        plan = self._plans.get(key)
+        if plan is None or plan.identity is not identity:  # it changed, or what it is counted by
+            plan = self._plans[key] = make_plan(identity, route, self._keyring.meters)
+            if len(self._plans) > PLANS:
+                self._plans.popitem(last=False)
+        return plan
+
+    async def _take(self, exchange: Exchange, plan: Plan, ask: Ask) -> Lease:
+        try:
+            try:
+                return await self.ledger.lease(plan, ask)
+            except Unopened as unopened:
+                await self._spent.open(unopened.budgets)
+            return await self.ledger.lease(plan, ask)
+        except BudgetExhausted as error:
+            if error.left is not None:
+                exchange.headers = {**exchange.headers, LEFT: b"%d" % error.left}
+            raise
+
+    def _begin(self, exchange: Exchange, lease: Lease, ask: Ask, *, most: int) -> None:
+        exchange.leased = LeasedCall(lease, ask, most=most)
+        exchange.headers = {**exchange.headers, **exchange.leased.headers()}
+
+    async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
+        """The prompt's tokens as the engine itself counts them; None where it does not say."""
+        asked = demand.to_tokenize(body) if demand.choices else None
+        if route.tokenizer is None or asked is None or route.name in self._without_tokenizer:
+            return None
+        try:
+            async with asyncio.timeout(TOKENIZE_SECONDS):
+                response = await route.tokenizer.request("POST", "/tokenize", asked)
+                try:
+                    answer = await response.read()
+                finally:
+                    response.close()
+            if response.status in (404, 405):
+                self._without_tokenizer.add(route.name)
+            if response.status != 200:
+                return None
+            tokenized = _tokenized.decode(answer)
+        except (SluiceError, TimeoutError, msgspec.MsgspecError) as error:
+            log.debug("%s does not count the tokens of a prompt: %s", route.name, error)
+            return None
+        if tokenized.max_model_len is not None:
+            self._contexts[route.name] = tokenized.max_model_len
+        return tokenized.count
+
+
+def _ask(
+    request_id: str, demand: Demand, context: int | None, counted: int | None = None, *, exact: bool = False
+) -> Ask:
+    """What the call may come to.
+
+    Args:
+        counted: tokens of the prompt, where they were counted.
+        exact: there is no better count.
+    """
+    prompt = demand.prompt if counted is None else counted
+    if context is not None:
+        prompt = min(prompt, context - 1)
+    choices = demand.choices
+    if demand.completion is not None:
+        return Ask(request_id, prompt, choices, demand.completion, exact=exact)
+    if context is not None:  # an answer may be as long as the prompt is short: how short, only a count tells
+        return Ask(request_id, prompt, choices, context, most=choices * context, exact=exact)
+    return Ask(request_id, prompt, choices, UNKNOWN_COMPLETION, exact=exact)
