@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from gateway import documentation, models_api, openapi, operations
+from gateway import admin, documentation, models_api, openapi, operations
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
 from gateway.metering.memory_ledger import MemoryLedger
@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     )
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))
+    app.include_router(admin.router(engine, keyring, settings))
     install_error_responses(app)
     openapi.install(app)
     documentation.install(app)

@@ -54,7 +54,7 @@ class Policy:
         from sluice.guardrails.library import build_guard
 
         self.name = name
-        self.id = f"{name}@{_version(settings)}"
+        self.id = policy_id(name, settings)
         self._window = settings.hold_back
         self._actions = dict(settings.input.actions)
         # Those that block look at the text as it came, so they stand before the one that changes it.
@@ -143,8 +143,9 @@ def _check(name: Validator, action: Action) -> Check:
     return Check(name, action, find, settled)
 
 
-def _version(settings: "PolicySettings") -> str:
+def policy_id(name: str, settings: "PolicySettings") -> str:
+    """`<name>@<hash>` of what a policy says and of the validators' code."""
     digest = sha256(msgspec.json.encode(settings.model_dump()))
     for name in ("finding", "hold_back", "injection", "pii", "secrets"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    return digest.hexdigest()[:12]
+    return f"{name}@{digest.hexdigest()[:12]}"
