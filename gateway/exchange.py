@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Receive
 
 from gateway.endpoints import Endpoint
-from gateway.metering.call import LeasedCall
 from gateway.metrics import Metrics
 from gateway.protocol import DirectResponse
 from gateway.request import ClientGone
@@ -22,6 +21,7 @@ from sluice.identity import Identity
 
 if TYPE_CHECKING:
     from gateway.guard.answer import AnswerGuard
+    from gateway.metering.call import LeasedCall
 
 
 class Exchange:
@@ -42,7 +42,7 @@ class Exchange:
     usage: TokenUsage | None = None
     copy: EventCopy | None = None
     first_byte: float | None = None
-    leased: LeasedCall | None = None
+    leased: "LeasedCall | None" = None
     charged_elsewhere = False
     headers: Mapping[bytes, bytes] = MappingProxyType({})
     parent_id: str | None = None

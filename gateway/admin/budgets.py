@@ -13,7 +13,7 @@ from gateway.admin.pages import After, Given, Limit, Page, page
 from sluice.errors import InvalidRequest
 from sluice.identity import Budget, remove_budget, set_budget
 from sluice.identity.budgets import BudgetRow, Unit, Window
-from sluice.identity.money import DIGITS
+from sluice.identity.money import DIGITS, show_money
 from sluice.settings import Settings
 
 
@@ -83,5 +83,5 @@ def show(budget: Budget | BudgetRow) -> ShownBudget:
 
 
 def amount_of(amount: int, unit: Unit) -> int | str:
-    """Tokens as they are; billionths of the currency as a decimal text without needless zeros."""
-    return amount if unit == "tokens" else f"{Decimal(amount).scaleb(-DIGITS).normalize():f}"
+    """Tokens as they are; billionths of the currency as a decimal text that says them all."""
+    return amount if unit == "tokens" else show_money(amount, DIGITS)

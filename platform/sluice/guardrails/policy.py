@@ -146,6 +146,6 @@ def _check(name: Validator, action: Action) -> Check:
 def policy_id(name: str, settings: "PolicySettings") -> str:
     """`<name>@<hash>` of what a policy says and of the validators' code."""
     digest = sha256(msgspec.json.encode(settings.model_dump()))
-    for name in ("finding", "hold_back", "injection", "pii", "secrets"):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    for module in ("finding", "hold_back", "injection", "pii", "secrets"):
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     return f"{name}@{digest.hexdigest()[:12]}"

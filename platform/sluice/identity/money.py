@@ -30,6 +30,6 @@ def read_money(text: str) -> int:
 
 
 def show_money(nano: int, digits: int = 6) -> str:
-    """`1,025.50`: at least two digits after the point, and as many more, up to `digits`, as it has."""
-    whole, _, rest = f"{Decimal(nano).scaleb(-DIGITS):,.{digits}f}".partition(".")
+    """`25.50`: at least two digits after the point, and as many more, up to `digits`, as it has."""
+    whole, _, rest = f"{Decimal(nano).scaleb(-DIGITS):.{digits}f}".partition(".")
     return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
