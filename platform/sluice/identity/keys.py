@@ -78,8 +78,8 @@ def create_key(
     now = datetime.now(UTC)
     if not owner.strip():
         raise InvalidRequest("A key needs an owner.", param="owner")
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
-        raise InvalidRequest("A key's expiry must lie in the future and name its time zone.", param="expires_at")
+    if expires_at is not None:
+        expires_at = _in_utc(expires_at, now)
     if role is not None and role not in ROLES:
         raise InvalidRequest(f"'{role[:64]}' is no role.", fix=f"Take one of: {', '.join(ROLES)}.", param="role")
     secret = _random(string.ascii_letters + string.digits, SECRET_LENGTH)
@@ -169,6 +169,15 @@ def set_key_policy(engine: Engine, key_id: str, policy: str | None, *, by: str) 
             audit.append(session, actor=by, action="key.policy_set", subject=f"key:{key.id}", detail=detail)
             session.commit()
         return key
+
+
+def _in_utc(expires_at: datetime, now: datetime) -> datetime:
+    try:
+        if expires_at.tzinfo is not None and expires_at > now:
+            return expires_at.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+        pass
+    raise InvalidRequest("A key's expiry must lie in the future and name its time zone.", param="expires_at")
 
 
 def _refuse_unknown_scope(session: Session, scope: str) -> None:

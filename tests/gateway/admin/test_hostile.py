@@ -129,6 +129,8 @@ def test_a_whole_key_in_a_path_is_no_id_and_is_not_repeated(gateway: Administere
                 {"expires_at": "2001-01-01T00:00:00Z"},
                 {"expires_at": "2099-01-01T00:00:00"},
                 {"expires_at": "soon"},
+                {"expires_at": "9999-12-31T23:59:59-12:00"},
+                {"expires_at": 1e300},
                 {"scope": 5},
                 {"secret_hash": "0" * 64},
                 {"id": "abcdefghijkl"},
