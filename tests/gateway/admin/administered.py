@@ -59,7 +59,9 @@ class Administered(RunningGateway):
         self, who: str | None, method: str, path: str, json: Any = None, content: bytes | None = None
     ) -> httpx.Response:
         """One request under /admin, with a key by its name."""
-        headers = {"authorization": f"Bearer {self.tokens.get(who, who)}"} if who else {}
+        headers = {"content-type": "application/json"} if json is not None or content is not None else {}
+        if who:
+            headers["authorization"] = f"Bearer {self.tokens.get(who, who)}"
         return self._http.request(method, f"{self.origin}/admin{path}", json=json, content=content, headers=headers)
 
     def get(self, who: str, path: str) -> Any:
