@@ -1,13 +1,15 @@
-"""The gateway's application: FastAPI for what is asked now and then, a plain ASGI application for model traffic."""
+"""The gateway's application: FastAPI for what is asked now and then, model traffic straight from the connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
 
 from gateway import admin, documentation, models_api, openapi, operations
+from gateway.asgi import answer_by_asgi
+from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
 from gateway.metering.memory_ledger import MemoryLedger
@@ -15,8 +17,10 @@ from gateway.metering.step import MeteringStep
 from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
 from gateway.prompt_cache import PromptCache
+from gateway.request import Request
 from gateway.routing import Routes
 from gateway.services import ServiceTraffic
+from gateway.telemetry.telemetry import Telemetry
 from gateway.usage import Journal, UsageWriter
 from gateway.usage.lineage import record_models
 from sluice.database import connect
@@ -27,23 +31,26 @@ from sluice.settings import Settings
 
 
 class GatewayApplication(FastAPI):
-    """FastAPI, with the endpoints that carry model traffic answered before its middleware and router.
+    """FastAPI, and beside it the traffic that goes past its middleware and router.
 
-    Going through them costs as much CPU as all the rest of a request; they stand in the OpenAPI document all the same.
+    Going through them costs as much CPU as all the rest of a request; the endpoints stand in the OpenAPI document all
+    the same.
     """
 
     traffic: ModelTraffic
     services: ServiceTraffic
     keyring: Keyring
+    metrics: Metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI entry point."""
-        if scope["type"] == "http" and scope["path"] in ENDPOINTS:
-            await self.traffic(scope, receive, send)
-        elif scope["type"] == "http" and (service := self.services.find(scope["path"])) is not None:
-            await self.traffic(scope, receive, send, service)
-        else:
-            await super().__call__(scope, receive, send)
+    def answer(self, request: Request) -> Coroutine[Any, Any, None]:
+        """What answers a request."""
+        endpoint = ENDPOINTS.get(request.path)
+        if endpoint is not None:
+            return self.traffic(request, endpoint)
+        service = self.services.find(request.path)
+        if service is not None:
+            return self.traffic(request, service.endpoint, service)
+        return answer_by_asgi(self, request)
 
 
 def create_app(settings: Settings) -> GatewayApplication:
@@ -61,20 +68,31 @@ def create_app(settings: Settings) -> GatewayApplication:
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
     metering = MeteringStep(keyring, engine, usage_writer, MemoryLedger())
-    services = ServiceTraffic(settings, keyring)
+    cache = ResponseCache(settings) if settings.cache.enabled else None
     metrics = Metrics()
-    guardrails = Guardrails(settings, metrics)
+    telemetry = Telemetry(settings, metrics, engine)
+    services = ServiceTraffic(settings, keyring, telemetry)
+    guardrails = Guardrails(settings, metrics, telemetry.bodies)
+    if cache is not None:
+        metrics.gauges += cache.gauges()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await guardrails.start()
         await keyring.start()
         await usage_writer.start()
+        await telemetry.start()
+        if cache is not None:
+            await cache.start()
         await asyncio.to_thread(record_models, engine, settings)
         yield
+        await app.traffic.close()
         await routes.close()
         await services.close()
+        if cache is not None:
+            await cache.close()
         await usage_writer.stop()
+        await telemetry.stop()
         prompts.close()
         guardrails.stop()
         await keyring.stop()
@@ -84,9 +102,10 @@ def create_app(settings: Settings) -> GatewayApplication:
         title="Sluice gateway", summary="OpenAI's API, metered.", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.keyring = keyring
+    app.metrics = metrics
     app.services = services
     app.traffic = ModelTraffic(
-        keyring, prompts, routes, services, guardrails, metering, usage_writer, metrics, gateway.limits
+        keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
     )
     app.include_router(models_api.router(keyring, routes))
     app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))

@@ -1,97 +1,93 @@
 """One request on its way through the gateway, from its first byte to its usage record."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import Receive
-
 from gateway.endpoints import Endpoint
 from gateway.metrics import Metrics
-from gateway.protocol import DirectResponse
-from gateway.request import ClientGone
+from gateway.request import ClientGone, Request
 from gateway.request_id import new_request_id
 from gateway.sse import EventCopy
+from gateway.telemetry.telemetry import Telemetry
 from gateway.tokens import NO_TOKENS, TokenUsage
 from gateway.usage import UsageRecord, UsageWriter
-from sluice.errors import RequestTimeout, SluiceError
+from sluice.errors import SluiceError
 from sluice.identity import Identity
+from sluice.logs import HANDLED_REQUEST
 
 if TYPE_CHECKING:
+    from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
     from gateway.metering.call import LeasedCall
+    from gateway.telemetry.bodies import KeptBody
+    from gateway.telemetry.trace_context import TraceContext
 
 
 class Exchange:
     """What is known of one request, and the single place where it ends.
 
-    Runs in the task that created it. `end` stops that task from outside: the client left, its body is too slow, or the
-    gateway goes down; `ending` then says why the task was cancelled. `receive`, once the body is there, is where the
-    client's departure shows. `direct` is the server's short way to the client, if it has one. `guard` checks the answer,
-    where a policy does. `variables` are what the client gave the stored prompt that it named. `leased` is what the call
-    holds of its key's budgets; a service's answer is `charged_elsewhere`: on the calls it makes with its caller's key.
-    `headers` are further ones of the response.
+    Runs in its request's task. `end` stops that task from outside: the client left, or the gateway goes down; `ending`
+    then says why the task was cancelled. `guard` checks the answer, where a policy does. `variables` are what the client
+    gave the stored prompt that it named. `leased` is what the call holds of its budgets and limits; what is
+    `charged_elsewhere` costs nothing here: a service's answer (the calls that it makes with its caller's key do), and one
+    that the cache had. `recording` takes the answer down, where the cache may keep it. `headers` are further ones of the
+    response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept` collects its bodies, where a
+    policy keeps them; `first_token` is when the first event of a stream went to the client. `status`, `error`, `duration`
+    and `charged` tell how it ended, once it has.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
     identity: Identity | None = None
     route = ""
-    receive: Receive | None = None
     usage: TokenUsage | None = None
     copy: EventCopy | None = None
     first_byte: float | None = None
+    first_token: float | None = None
+    trace: "TraceContext | None" = None
+    kept: "KeptBody | None" = None
+    status = 0
+    error: str | None = None
+    duration = 0.0
+    charged = 0
     leased: "LeasedCall | None" = None
     charged_elsewhere = False
+    cache: str | None = None
     headers: Mapping[bytes, bytes] = MappingProxyType({})
+    meters = b""
     parent_id: str | None = None
     prompt: str | None = None
     variables: Mapping[str, Any] | None = None
     policy: str | None = None
     verdicts: str | None = None
     guard: "AnswerGuard | None" = None
+    recording: "Recording | None" = None
     response_started = False
     ending: SluiceError | None = None
     closed = False
-    _watch: asyncio.Task[None] | None = None
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        loop: asyncio.AbstractEventLoop,
-        direct: DirectResponse | None,
-        body_seconds: float,
-        usage_writer: UsageWriter,
-        metrics: Metrics,
+        self, request: Request, endpoint: Endpoint, usage_writer: UsageWriter, metrics: Metrics, telemetry: Telemetry
     ) -> None:
-        self._task = asyncio.current_task(loop)
+        self.request = request
+        self.endpoint = endpoint
+        self.request_id = new_request_id()
+        HANDLED_REQUEST.set(self.request_id)
+        self.started = request.started
         self._usage_writer = usage_writer
         self._metrics = metrics
-        self.request_id = new_request_id()
-        self.endpoint = endpoint
-        self.direct = direct
-        self.started = time.perf_counter()
-        self._body_deadline = self.started + body_seconds
+        self._telemetry = telemetry
+        request.on_gone = self._client_left
 
-    def sweep(self, now: float) -> None:
-        """Called every few milliseconds: end a body that is late, and begin to watch a client that has to wait."""
-        if self.receive is not None:
-            if self._watch is None:
-                self._watch = asyncio.get_running_loop().create_task(self._end_when_gone(self.receive))
-        elif now > self._body_deadline:
-            self.end(RequestTimeout("The request's body did not arrive in time."))
-
-    async def _end_when_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    def _client_left(self) -> None:
         self.end(ClientGone())
 
     def end(self, reason: SluiceError) -> None:
         """Stop working on this request; safe at any time, also when it is over."""
-        if not self.closed and self.ending is None and self._task is not None:
+        if not self.closed and self.ending is None:
             self.ending = reason
-            self._task.cancel()
+            self.request.task.cancel()
 
     def close(self, status: int, error: str | None = None, *, failure: SluiceError | None = None) -> None:
         """Record what the request used, once; called before the client has the end of its answer.
@@ -104,14 +100,16 @@ class Exchange:
         if self.closed:
             return
         self.closed = True
-        if self._watch is not None:
-            self._watch.cancel()
-        duration = time.perf_counter() - self.started
-        usage = self._token_usage()
+        self.status, self.error = status, error
+        self.duration = duration = time.perf_counter() - self.started
+        usage = self.token_usage()
         charged, cost = 0 if self.charged_elsewhere else usage.total_tokens, 0
         if self.leased is not None:
             charged, cost = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
-            self.headers = {**self.headers, **self.leased.headers()}
+            self.meters = self.leased.headers()
+        self.charged = charged
+        if self.recording is not None:
+            self.recording.end(self, status, error)
         if self.identity is not None:
             self._usage_writer.record(
                 UsageRecord(
@@ -134,12 +132,26 @@ class Exchange:
                     self.policy,
                     self.verdicts,
                     cost,
+                    None,
+                    self.cache,
                 )
             )
-        totals = self._metrics.totals_of(self.route, self.endpoint.name)
-        totals.add(status, duration, self.first_byte and self.first_byte - self.started, usage)
+        self._metrics.totals_of(self.route, self.endpoint.name).add(
+            status,
+            self._metrics.code_of(status, error),
+            duration,
+            self.first_byte and self.first_byte - self.started,
+            self.first_token and self.first_token - self.started,
+            usage,
+        )
+        self._telemetry.end(self)
 
-    def _token_usage(self) -> TokenUsage:
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by a failure of the gateway or the upstream, also in the middle of a stream."""
+        return self.status >= 500 or (self.error is not None and self.status < 400)
+
+    def token_usage(self) -> TokenUsage:
         """What the upstream reported; for a stream that broke off, at least the events it had sent."""
         if self.usage is not None:
             return self.usage

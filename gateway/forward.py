@@ -4,55 +4,58 @@ Both write the usage record before the client has the end of its answer, so that
 """
 
 import asyncio
+import time
 from contextlib import suppress
 
 import msgspec
-from starlette.types import Send
 
 from gateway.exchange import Exchange
 from gateway.sse import EventCopy
 from gateway.tokens import usage_of
 from gateway.upstream import UpstreamResponse
+from gateway.upstream.header import render
 from gateway.upstream_errors import recordable
 from sluice.errors import SluiceError, UpstreamFailed, openai_body
 
 EVENT_STREAM = b"text/event-stream"
+WHOLE_HEADERS = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+STREAM_HEADERS = b"content-type: %b\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\nx-request-id: %b\r\n"
 END_SECONDS = 1
 """How long an upstream may take to end its response after `[DONE]`; the client does not wait for it."""
 CLOSING = frozenset({408, 413, 503})
 """After these the connection is closed: its request was not read to the end, or the gateway stops."""
 
 
-async def forward_plain(exchange: Exchange, response: UpstreamResponse, content_type: bytes, send: Send) -> None:
+async def forward_plain(exchange: Exchange, response: UpstreamResponse, content_type: bytes) -> None:
     """Send the whole answer at once, as the bytes it came in."""
     body = await response.read()
     exchange.usage = usage_of(body)
     if exchange.guard is not None:
         body = await exchange.guard.plain(body)
+    if exchange.recording is not None:
+        exchange.recording.add(content_type, body)
+    if exchange.kept is not None:
+        exchange.kept.whole(body)
     exchange.close(response.status)
-    await send_whole(exchange, send, response.status, content_type, body)
+    send_whole(exchange, response.status, content_type, body)
 
 
 async def forward_stream(
-    exchange: Exchange, response: UpstreamResponse, content_type: bytes, send: Send, *, hide_usage: bool
+    exchange: Exchange, response: UpstreamResponse, content_type: bytes, *, hide_usage: bool
 ) -> None:
     """Send each event as it comes.
 
     Raises:
         UpstreamFailed: the stream ended before its `[DONE]`.
     """
-    direct = exchange.direct
+    request = exchange.request
     leased = exchange.leased
     copy = exchange.copy = EventCopy(hide_usage=hide_usage) if leased is None else leased.copy(hide_usage=hide_usage)
     guard = None if exchange.guard is None else exchange.guard.stream(copy)
-    headers = [
-        (b"content-type", content_type),
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),
-        (b"x-request-id", exchange.request_id.encode()),
-        *exchange.headers.items(),
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if leased is not None:
+        exchange.meters = leased.headers()
+    headers = STREAM_HEADERS % (content_type, exchange.request_id.encode())
+    request.start(response.status, headers + render(exchange.headers.items()) + exchange.meters)
     exchange.response_started = True
     while not copy.done:
         piece = await response.chunk()
@@ -61,11 +64,16 @@ async def forward_stream(
         events = copy.feed(piece)
         if guard is not None:
             events = guard.feed(events)
+        if exchange.recording is not None:
+            exchange.recording.add(content_type, events)
+        if exchange.first_token is None and events:
+            exchange.first_token = time.perf_counter()
+        if exchange.kept is not None:
+            exchange.kept.piece(events)
         if copy.done:
             exchange.close(response.status, copy.error and (recordable(copy.error.code) or "upstream_error"))
-        if events and not (direct and direct.piece(events)):
-            await send({"type": "http.response.body", "body": events, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await request.write(events)
+    request.end()
     if copy.cut or (guard is not None and guard.stopped):
         return  # what the upstream still has to say is not wanted
     with suppress(SluiceError, TimeoutError):  # read to its end, the connection serves another request
@@ -74,37 +82,29 @@ async def forward_stream(
                 pass
 
 
-async def send_error(exchange: Exchange, error: SluiceError, send: Send) -> None:
+def send_error(exchange: Exchange, error: SluiceError) -> None:
     """End the exchange with an error: as the response, or as the last event of a stream that has begun."""
     if exchange.guard is not None:
         error = exchange.guard.checked(error)
     exchange.close(error.status, error.code, failure=error)
     body = msgspec.json.encode(openai_body(error))
     if not exchange.response_started:
-        await send_whole(exchange, send, error.status, b"application/json", body, error.retry_after)
+        send_whole(exchange, error.status, b"application/json", body, error.retry_after)
         return
-    events = b"" if exchange.copy is None or exchange.copy.done else b"data: " + body + b"\n\n"
-    await send({"type": "http.response.body", "body": events, "more_body": False})
+    exchange.request.end(b"" if exchange.copy is None or exchange.copy.done else b"data: " + body + b"\n\n")
 
 
-async def send_whole(
-    exchange: Exchange, send: Send, status: int, content_type: bytes, body: bytes, retry_after: bytes | None = None
+def send_whole(
+    exchange: Exchange, status: int, content_type: bytes, body: bytes, retry_after: bytes | None = None
 ) -> None:
     """A response of known length."""
     exchange.response_started = True
-    request_id = exchange.request_id.encode()
-    if exchange.direct is not None and status not in CLOSING and retry_after is None:
-        fields = (content_type, len(body), request_id)
-        rendered = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % fields
-        for header in exchange.headers.items():
-            rendered += b"%b: %b\r\n" % header
-        if exchange.direct.whole(status, rendered, body):
-            return
-    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
-    headers += exchange.headers.items()
+    headers = WHOLE_HEADERS % (content_type, len(body), exchange.request_id.encode())
+    if exchange.headers:
+        headers += render(exchange.headers.items())
+    headers += exchange.meters
     if retry_after is not None:
-        headers.append((b"retry-after", retry_after))
+        headers += b"retry-after: %b\r\n" % retry_after
     if status in CLOSING:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+        exchange.request.keep_alive = False
+    exchange.request.send(status, headers, body)

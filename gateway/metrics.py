@@ -1,85 +1,116 @@
 """Prometheus metrics of the gateway, with label sets bounded by the configuration.
 
-A request is counted in plain numbers, in a microsecond; Prometheus' own objects are made when somebody scrapes. The
-client library's counters, each behind a lock, would cost a request five times that.
+A request is counted in plain numbers, in two microseconds; Prometheus' own objects are made when somebody scrapes, and
+OpenTelemetry's when they are sent (`gateway.telemetry.metrics`). The client library's counters, each behind a lock, would
+cost a request five times that.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from threading import Lock
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.telemetry.error_codes import OTHER, known_codes
+from gateway.telemetry.histogram import (
+    FIRST_TOKEN_SECONDS,
+    OUTPUT_TOKEN_SECONDS,
+    SECONDS,
+    TOKENS,
+    Histogram,
+    merged,
+)
+from gateway.telemetry.loop_wait import LoopWait
 from gateway.tokens import TokenUsage
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
+class Totals:
+    """What one model did on one endpoint.
 
-class Durations:
-    """A histogram over `SECONDS`; a duration on a bound counts below it, as Prometheus has it."""
+    Attributes:
+        durations: by error code; the empty one is success.
+        first_byte: to the head of the upstream's answer; `first_token`: of streams, to the first event.
+        output_token: of streams, for each token after the first.
+        cached_tokens: of the prompt tokens, those that the engine had in its prefix cache.
+    """
 
-    __slots__ = ("counts", "sum")
+    __slots__ = (
+        *("by_status", "cached_tokens", "durations", "first_byte", "first_token", "output_token"),
+        *("completion_tokens", "prompt_tokens"),
+    )
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(SECONDS) + 1)
-        self.sum = 0.0
+        self.by_status: dict[int, int] = {}
+        self.durations: dict[str, Histogram] = {}
+        self.first_byte = Histogram(SECONDS)
+        self.first_token = Histogram(FIRST_TOKEN_SECONDS)
+        self.output_token = Histogram(OUTPUT_TOKEN_SECONDS)
+        self.prompt_tokens = Histogram(TOKENS)
+        self.completion_tokens = Histogram(TOKENS)
+        self.cached_tokens = 0
 
-    def add(self, seconds: float) -> None:
-        """Count one duration."""
-        self.counts[bisect_left(SECONDS, seconds)] += 1
-        self.sum += seconds
+    def add(
+        self,
+        status: int,
+        code: str,
+        duration: float,
+        first_byte: float | None,
+        first_token: float | None,
+        usage: TokenUsage,
+    ) -> None:
+        """Count a request that ended; times in seconds.
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts, each with its upper bound."""
-        total = 0
-        rows: list[tuple[str, float]] = []
-        for bound, count in zip((*SECONDS, "+Inf"), self.counts, strict=True):
-            total += count
-            rows.append((str(bound), total))
-        return rows
-
-
-@dataclass(slots=True)
-class Totals:
-    """What one model did on one endpoint."""
-
-    by_status: dict[int, int] = field(default_factory=dict[int, int])
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    duration: Durations = field(default_factory=Durations)
-    first_byte: Durations = field(default_factory=Durations)
-
-    def add(self, status: int, duration: float, first_byte: float | None, usage: TokenUsage) -> None:
-        """Count a request that ended; times in seconds."""
+        Args:
+            code: one of a bounded set (`Metrics.code_of`); empty: it succeeded.
+        """
         self.by_status[status] = self.by_status.get(status, 0) + 1
-        self.duration.add(duration)
-        if first_byte is not None:
-            self.first_byte.add(first_byte)
-            self.prompt_tokens += usage.prompt_tokens
-            self.completion_tokens += usage.completion_tokens or 0
+        durations = self.durations.get(code)
+        if durations is None:
+            durations = self.durations[code] = Histogram(SECONDS)
+        durations.add(duration)
+        if first_byte is None:
+            return
+        self.first_byte.add(first_byte)
+        completion = usage.completion_tokens or 0
+        if usage.prompt_tokens:
+            self.prompt_tokens.add(usage.prompt_tokens)
+            self.cached_tokens += usage.cached_tokens
+        if completion:
+            self.completion_tokens.add(completion)
+        if first_token is not None and not code:
+            self.first_token.add(first_token)
+            if completion > 1:
+                self.output_token.add((duration - first_token) / (completion - 1))
 
 
 class Metrics(Collector):
     """All that the gateway counts. Counting belongs to the event loop; scraping may happen there or in a thread.
 
     Attributes:
+        totals: by model and endpoint.
         gauges: name, description and how to read it, for what is not counted but looked at.
     """
 
     def __init__(self) -> None:
-        self._totals: dict[tuple[str, str], Totals] = {}
+        self.totals: dict[tuple[str, str], Totals] = {}
+        self.loop_wait = LoopWait()
+        self.gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self._codes = known_codes()
         self._decisions: dict[tuple[str, str, str, str], int] = {}
         self._deciding = Lock()  # a long answer is checked in a thread
-        self.gauges: list[tuple[str, str, Callable[[], float]]] = []
 
     def totals_of(self, model: str, endpoint: str) -> Totals:
         """Where to count a request; an unknown model is the empty name, never a label of its own."""
-        totals = self._totals.get((model, endpoint))
+        totals = self.totals.get((model, endpoint))
         if totals is None:
-            totals = self._totals[model, endpoint] = Totals()
+            totals = self.totals[model, endpoint] = Totals()
         return totals
+
+    def code_of(self, status: int, error: str | None) -> str:
+        """The label of an error; empty where there is none."""
+        if error is None:
+            return OTHER if status >= 400 else ""
+        return error if error in self._codes else OTHER
 
     def count_decision(self, policy: str, side: str, validator: str, action: str, count: int) -> None:
         """Count what a guardrail policy decided."""
@@ -91,18 +122,41 @@ class Metrics(Collector):
         """Called by Prometheus' client for each scrape."""
         labels = ("model", "endpoint")
         requests = CounterMetricFamily("sluice_requests", "Requests that ended.", labels=(*labels, "status"))
-        tokens = CounterMetricFamily("sluice_tokens", "Tokens, as the upstream counted.", labels=(*labels, "kind"))
-        duration = HistogramMetricFamily("sluice_request_seconds", "Time to the end of the answer.", labels=labels)
-        first_byte = HistogramMetricFamily(
-            "sluice_first_byte_seconds", "Time to the head of the upstream's answer.", labels=labels
+        errors = CounterMetricFamily("sluice_errors", "Requests that ended in an error.", labels=(*labels, "code"))
+        tokens = CounterMetricFamily(
+            "sluice_tokens",
+            "Tokens, as the upstream counted; cached ones are prompt tokens too.",
+            labels=(*labels, "kind"),
         )
-        for key, totals in list(self._totals.items()):
+        duration = HistogramMetricFamily("sluice_request_seconds", "Time to the end of the answer.", labels=labels)
+        timed = {
+            "first_byte": HistogramMetricFamily(
+                "sluice_first_byte_seconds", "Time to the head of the upstream's answer.", labels=labels
+            ),
+            "first_token": HistogramMetricFamily(
+                "sluice_first_token_seconds", "Time to the first event of a streamed answer.", labels=labels
+            ),
+            "output_token": HistogramMetricFamily(
+                "sluice_output_token_seconds",
+                "Time for each token of a streamed answer after the first.",
+                labels=labels,
+            ),
+        }
+        for key, totals in list(self.totals.items()):
             for status, count in list(totals.by_status.items()):
                 requests.add_metric([*key, str(status)], count)
-            tokens.add_metric([*key, "prompt"], totals.prompt_tokens)
-            tokens.add_metric([*key, "completion"], totals.completion_tokens)
-            duration.add_metric(key, totals.duration.buckets(), totals.duration.sum)
-            first_byte.add_metric(key, totals.first_byte.buckets(), totals.first_byte.sum)
+            durations = list(totals.durations.items())
+            for code, histogram in durations:
+                if code:
+                    errors.add_metric([*key, code], sum(histogram.counts))
+            whole = merged([histogram for _, histogram in durations], SECONDS)
+            duration.add_metric(key, whole.buckets(), whole.sum)
+            tokens.add_metric([*key, "prompt"], totals.prompt_tokens.sum)
+            tokens.add_metric([*key, "cached"], totals.cached_tokens)
+            tokens.add_metric([*key, "completion"], totals.completion_tokens.sum)
+            for name, family in timed.items():
+                histogram: Histogram = getattr(totals, name)
+                family.add_metric(key, histogram.buckets(), histogram.sum)
         decisions = CounterMetricFamily(
             "sluice_guardrail_decisions",
             "Violations that a guardrail policy blocked or redacted.",
@@ -110,6 +164,9 @@ class Metrics(Collector):
         )
         for labels, count in list(self._decisions.items()):
             decisions.add_metric(labels, count)
-        yield from (requests, tokens, duration, first_byte, decisions)
+        waits = self.loop_wait.histogram
+        loop_wait = HistogramMetricFamily("sluice_loop_wait_seconds", "Time that a request waited for the event loop.")
+        loop_wait.add_metric([], waits.buckets(), waits.sum)
+        yield from (requests, errors, tokens, duration, *timed.values(), decisions, loop_wait)
         for name, description, read in self.gauges:
             yield GaugeMetricFamily(name, description, value=read())

@@ -1,18 +1,16 @@
-"""The endpoints that carry model traffic, as one plain ASGI application: a request's way, top to bottom.
+"""The endpoints that carry model traffic: a request's way, top to bottom.
 
 Each step is a module of its own. A request may wait for the database, where its key or its prompt is not in memory; the
-client's body; the thread that checks guardrails; where its key has budgets, the database, which knows what was spent,
-and the engine's `/tokenize`; the upstream; the client's socket.
+client's body; the thread that checks guardrails; the cache, or an identical request under way; where its key has
+budgets, the database, which knows what was spent, and the engine's `/tokenize`; the upstream; the client's socket.
 """
 
 import asyncio
 import logging
 import time
-from functools import cached_property
 
-from starlette.types import Receive, Scope, Send
-
-from gateway.endpoints import ENDPOINTS
+from gateway.cache.step import ResponseCache
+from gateway.endpoints import Endpoint
 from gateway.envelope import body_for_upstream, read_envelope
 from gateway.exchange import Exchange
 from gateway.forward import EVENT_STREAM, forward_plain, forward_stream, send_error
@@ -21,20 +19,16 @@ from gateway.metering.step import MeteringStep
 from gateway.metrics import Metrics
 from gateway.prompt_cache import PromptCache
 from gateway.prompt_step import put_prompt_in
-from gateway.protocol import DIRECT
-from gateway.request import ClientGone, read_body, read_head
+from gateway.request import ClientGone, Request, read_head
 from gateway.routing import Routes
 from gateway.services import ServicePath, ServiceTraffic, key_for_service
+from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream_errors import error_of
 from gateway.usage import UsageWriter
 from sluice.errors import MethodNotAllowed, SluiceError, Stopping
 from sluice.identity import Keyring
-from sluice.settings import LimitSettings
 
 log = logging.getLogger(__name__)
-
-SWEEP_SECONDS = 0.02
-"""How long a client's departure may go unnoticed; a shorter answer needs no watch on its client at all."""
 
 
 class ModelTraffic:
@@ -52,62 +46,58 @@ class ModelTraffic:
         routes: Routes,
         services: ServiceTraffic,
         guardrails: Guardrails,
+        cache: ResponseCache | None,
         metering: MeteringStep,
         usage_writer: UsageWriter,
         metrics: Metrics,
-        limits: LimitSettings,
+        telemetry: Telemetry,
     ) -> None:
         self._keyring = keyring
         self._prompts = prompts
         self._routes = routes
         self._services = services
         self._guardrails = guardrails
+        self._cache = cache
         self._metering = metering
         self._usage_writer = usage_writer
         self._metrics = metrics
-        self._limits = limits
-        self._sweep: asyncio.TimerHandle | None = None
+        self._telemetry = telemetry
         self.open: set[Exchange] = set()
         self.stopping = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, service: ServicePath | None = None) -> None:
+    async def __call__(self, request: Request, endpoint: Endpoint, service: ServicePath | None = None) -> None:
         """Answer one request; every error becomes OpenAI's error object here."""
-        # Taken out: it leads back to the scope, and a cycle of objects for each request is work for the collector.
-        direct = scope.pop("extensions", {}).get(DIRECT)
-        endpoint = ENDPOINTS[scope["path"]] if service is None else service.endpoint
-        exchange = Exchange(endpoint, self._loop, direct, self._limits.body_seconds, self._usage_writer, self._metrics)
+        exchange = Exchange(request, endpoint, self._usage_writer, self._metrics, self._telemetry)
         self.open.add(exchange)
-        if self._sweep is None:
-            self._sweep = self._loop.call_later(SWEEP_SECONDS, self._sweep_open)
         try:
             if self.stopping:
                 raise Stopping
             if service is None:
-                await self._answer(exchange, scope, receive, send)
+                await self._answer(exchange, request)
             else:
-                await self._services.answer(exchange, service, scope, receive, send)
+                await self._services.answer(exchange, service, request)
         except SluiceError as error:
-            await send_error(exchange, error, send)
+            send_error(exchange, error)
         except asyncio.CancelledError:
             if exchange.ending is None:
                 exchange.close(499, "cancelled")
                 raise
-            await self._end(exchange, exchange.ending, send)
+            _tell(exchange, exchange.ending)
         except Exception:
             log.exception("unexpected error in %s", exchange.request_id)
-            await send_error(exchange, SluiceError("The gateway failed unexpectedly.", code="internal_error"), send)
+            send_error(exchange, SluiceError("The gateway failed unexpectedly.", code="internal_error"))
         finally:
             self.open.discard(exchange)
 
-    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, exchange: Exchange, request: Request) -> None:
         endpoint = exchange.endpoint
-        if scope["method"] != "POST":
-            raise MethodNotAllowed(f"{endpoint.path} takes POST, not {scope['method']}.")
-        token, length, headers, exchange.parent_id = read_head(scope)
+        if request.method != b"POST":
+            raise MethodNotAllowed(f"{endpoint.path} takes POST, not {request.method.decode()}.")
+        token, headers, exchange.parent_id = read_head(request.headers)
+        self._telemetry.begin(exchange, headers)
         known = token and self._keyring.find(token)
         exchange.identity = identity = known or await self._keyring.authenticate(token)
-        body = await read_body(receive, length, self._limits.body_bytes)
-        exchange.receive = receive
+        body = await request.body()
         envelope = read_envelope(body, prompts=endpoint.prompts)
         if envelope.prompt and endpoint.prompts:
             body = await put_prompt_in(self._prompts, exchange, body, envelope)
@@ -117,6 +107,9 @@ class ModelTraffic:
         if policy := identity.policy or self._guardrails.default:
             body = await self._guardrails.check_request(exchange, policy, body)
             envelope = read_envelope(body)
+        cache = None if route.is_service else self._cache
+        if cache is not None and await cache.answer(exchange, request.headers, body):
+            return
         body = body_for_upstream(body, envelope, endpoint, route.upstream_model)
         if not route.is_service:
             body = await self._metering.lease(exchange, identity, route, envelope, body)
@@ -131,39 +124,33 @@ class ModelTraffic:
                 raise error_of(response.status, await response.read(), response.headers)
             content_type = response.content_type
             if content_type.startswith(EVENT_STREAM):
-                await forward_stream(exchange, response, content_type, send, hide_usage=not envelope.asks_usage)
+                await forward_stream(exchange, response, content_type, hide_usage=not envelope.asks_usage)
             else:
-                await forward_plain(exchange, response, content_type, send)
+                await forward_plain(exchange, response, content_type)
         finally:
             response.close()
-
-    async def _end(self, exchange: Exchange, reason: SluiceError, send: Send) -> None:
-        """Tell the client why its exchange was ended, if it is still there."""
-        task = asyncio.current_task()
-        assert task is not None
-        task.uncancel()
-        if isinstance(reason, ClientGone):
-            exchange.close(reason.status, reason.code)
-        else:
-            await send_error(exchange, reason, send)
-
-    def _sweep_open(self) -> None:
-        """One timer for all open exchanges, running only while there are any: a timer each would cost every request."""
-        now = time.perf_counter()
-        for exchange in self.open:
-            exchange.sweep(now)
-        self._sweep = self._loop.call_later(SWEEP_SECONDS, self._sweep_open) if self.open else None
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        """Looked up once: each look-up asks the kernel for the process's id."""
-        return asyncio.get_running_loop()
 
     def stop(self, drain_seconds: float) -> None:
         """Take no new request, and end what is still open after `drain_seconds`."""
         self.stopping = True
-        self._loop.call_later(drain_seconds, self._end_open)
+        asyncio.get_running_loop().call_later(drain_seconds, self._end_open)
 
     def _end_open(self) -> None:
         for exchange in self.open:
             exchange.end(Stopping())
+
+    async def close(self) -> None:
+        """Cut what has not ended yet, and wait until it is recorded."""
+        tasks = [exchange.request.task for exchange in self.open]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell(exchange: Exchange, reason: SluiceError) -> None:
+    """Tell the client why its exchange was ended, if it is still there."""
+    exchange.request.task.uncancel()
+    if isinstance(reason, ClientGone):
+        exchange.close(reason.status, reason.code)
+    else:
+        send_error(exchange, reason)

@@ -16,7 +16,7 @@ def router(keyring: Keyring, routes: Routes) -> APIRouter:
     started = int(time.time())
 
     async def identify(request: Request) -> Identity:
-        token, _, _, _ = read_head(request.scope)
+        token, _, _ = read_head(request.scope["headers"])
         return await keyring.authenticate(token)
 
     def describe(route: Route) -> dict[str, Any]:

@@ -1,20 +1,29 @@
-"""uvicorn's HTTP/1.1 protocol with the limits it lacks: the size of a request's head and the time it may take to
-arrive, a connection that stays silent, and a client that does not read its answer."""
+"""The server's side of HTTP/1.1, on httptools: requests in, one after the other to whoever answers them, and limits for
+all that a client can do or leave undone: the size of a head and the time it takes, a body that does not come, a connection
+that stays silent, an answer that is not read.
+"""
 
 import asyncio
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
-import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.server import ServerState
 
-from sluice.errors import InvalidRequest, openai_body
+from gateway.request import STATUS_LINE, Request, render_error
+from gateway.telemetry.loop_wait import LoopWait
+from gateway.upstream import Header
+from sluice.errors import InvalidRequest, RequestTimeout, SluiceError
 from sluice.settings import LimitSettings
 
-DIRECT = "sluice.direct_response"
-"""The ASGI extension under which a POST's scope holds its `DirectResponse`."""
-
-
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
+PIPELINED = 16
+"""Requests that may wait for their turn on one connection before it is read no further."""
+
+_DISCARD: Any = deque[Any](maxlen=0)
+"""Takes the trailers after a chunked body, which must not pass for headers (RFC 9110, section 6.5.1)."""
 
 
 class HeadTooLarge(InvalidRequest):
@@ -24,134 +33,229 @@ class HeadTooLarge(InvalidRequest):
     code = "headers_too_large"
 
 
-class DirectResponse:
-    """Writes an answer without the way through uvicorn's `send`: for a whole one that takes two calls and two writes,
-    a third of what it costs to serve a constant. Each method does nothing and says False where `send` must be used.
+class ClientConnection(asyncio.Protocol):
+    """One client's connection, as uvicorn's server makes it.
+
+    Its deadline is looked at once a second by the server: a timer a request would cost a tenth of it.
+
+    Args:
+        answer: what answers a request, in a task of its own.
+        server_state: uvicorn's, for its list of connections and the current date.
+
+    Attributes:
+        waiting: requests behind the one that is being answered.
+        deadline: when the client must have done what it has to do next (`time.perf_counter`); None: nothing.
     """
 
-    __slots__ = ("_cycle", "_protocol")
+    transport: asyncio.Transport
 
-    def __init__(self, protocol: "LimitedProtocol", cycle: RequestResponseCycle) -> None:
-        self._protocol = protocol
-        self._cycle = cycle
-
-    def whole(self, status: int, headers: bytes, body: bytes) -> bool:
-        """A response of known length; `headers` are rendered, each with its line end."""
-        cycle, protocol = self._cycle, self._protocol
-        if protocol.flow.write_paused or cycle.response_started:
-            return False
-        cycle.response_started = cycle.response_complete = True
-        if not cycle.disconnected:
-            date = cycle.default_headers[0][1]
-            close = b"" if cycle.keep_alive else b"connection: close\r\n"
-            head = b"%bdate: %b\r\n%b%b\r\n" % (STATUS_LINE[status], date, headers, close)
-            protocol.transport.write(head + body)
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            protocol.transport.close()
-        cycle.on_response()
-        return True
-
-    def piece(self, data: bytes) -> bool:
-        """The next piece of a response that `send` has begun without a length."""
-        cycle, protocol = self._cycle, self._protocol
-        if protocol.flow.write_paused or cycle.disconnected or not cycle.chunked_encoding:
-            return False
-        protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        return True
-
-
-class LimitedProtocol(HttpToolsProtocol):
-    """One client connection with a deadline, which the server's tick looks at once a second: no timer a connection."""
-
-    def __init__(self, *arguments: Any, limits: LimitSettings, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._limits = limits
-        self._deadline: float | None = None
+    def __init__(
+        self,
+        answer: Callable[[Request], Coroutine[Any, Any, None]],
+        limits: LimitSettings,
+        loop_wait: LoopWait,
+        *,
+        server_state: ServerState,
+        **_: object,
+    ) -> None:
+        self.limits = limits
+        self.waiting: deque[Request] = deque()
+        self.deadline: float | None = None
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self.write_paused = False
+        self._answer = answer
+        self._loop_wait = loop_wait
+        self._fresh = True
+        self._state = server_state
+        self._loop = asyncio.get_running_loop()
+        self._parser = HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._read_paused = False
         self._reading_head = False
         self._head_bytes = 0
-        self._refusal: InvalidRequest | None = None
-        self._answering: RequestResponseCycle | None = None
+        self._target = b""
+        self._headers: list[Header] = []
+        self._began = 0.0
+        self._receiving: Request | None = None
+        self._answering: Request | None = None
+        self._refusal: SluiceError | None = None
+
+    @property
+    def date(self) -> bytes:
+        """Now, as a header has it; uvicorn renders it once a second."""
+        return self._state.default_headers[0][1]
 
     def close_if_late(self, now: float) -> None:
-        """Close the connection at once if it has missed its deadline (event loop time, seconds)."""
-        if self._deadline is not None and self._deadline < now:
+        """If the client has missed its deadline, refuse the body that somebody waits for, else close at once."""
+        if self.deadline is None or self.deadline >= now:
+            return
+        request = self._answering
+        if request is not None and request.awaits_body:
+            self.deadline = now + self.limits.idle_seconds
+            request.refuse_body(RequestTimeout("The request's body did not arrive in time."))
+        else:
             self.transport.abort()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        super().connection_made(transport)
-        self._deadline = self.loop.time() + self._limits.idle_seconds
+    def shutdown(self) -> None:
+        """Close, after the answer that is under way."""
+        if self._answering is None:
+            self._close()
+        else:
+            self._answering.keep_alive = False
+
+    def pause_reading(self) -> None:
+        """Until `resume_reading`, which may come twice."""
+        if not self._read_paused:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undoes `pause_reading`, if there was one."""
+        if self._read_paused:
+            self._read_paused = False
+            self.transport.resume_reading()
+
+    def answered(self, request: Request) -> None:
+        """A request's answer is written, and the next one's turn has come."""
+        self._answering = None
+        if not self.write_paused and not self._reading_head:
+            self.deadline = time.perf_counter() + self.limits.idle_seconds
+        if request.keep_alive:
+            self.resume_reading()
+            self._go_on()
+        else:
+            self._close()
+
+    # The transport calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.deadline = time.perf_counter() + self.limits.idle_seconds
+        self._state.connections.add(self)  # pyright: ignore[reportArgumentType]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """uvicorn tells only the newest request of the connection, which may still wait behind the one being answered."""
-        super().connection_lost(exc)
-        if self._answering is not None and not self._answering.response_complete:
-            self._answering.disconnected = True
-            self._answering.message_event.set()
+        self._state.connections.discard(self)  # pyright: ignore[reportArgumentType]
+        self.writable.set()
+        self.waiting.clear()
+        request = self._answering
+        self._answering = self._receiving = None  # they lead back here, and so does the parser
+        del self._parser
+        if request is not None:
+            request.leave()
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
         self._head_bytes += len(data)
-        super().data_received(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            pass  # it is answered in HTTP/1.1 and then closed
+        except HttpParserError as error:
+            refusal = error.__context__
+            if not isinstance(refusal, SluiceError):
+                refusal = InvalidRequest("The request is not valid HTTP/1.1.", code="invalid_http")
+            self._refuse(refusal)
         if not self._reading_head:
             self._head_bytes = 0
-        elif self._head_bytes > self._limits.header_bytes and not self.transport.is_closing():
-            self._refusal = self._too_large()
-            self.send_400_response("")
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._reading_head = True
-        self._deadline = self.loop.time() + self._limits.header_seconds
-
-    def on_headers_complete(self) -> None:
-        if self._head_bytes > self._limits.header_bytes:  # though part of it may be the body
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            if size > self._limits.header_bytes:
-                self._refusal = self._too_large()
-                raise self._refusal
-        assert self.parser is not None
-        if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
-            # The parser would take its body for further requests.
-            self._refusal = InvalidRequest("A request with a body cannot ask for an upgrade.", code="invalid_http")
-            raise self._refusal
-        self._reading_head = False
-        if not self.flow.write_paused:  # else a pipelined request would excuse a client that does not read
-            self._deadline = None
-        super().on_headers_complete()
-        self.headers = []  # what still comes is a trailer, which must not pass for a header (RFC 9110, section 6.5.1)
-        if not self.pipeline:
-            self._answering = self.cycle
-        if self.scope["method"] == "POST":  # the application sees its scope in the loop's next turn
-            self.scope["extensions"] = {DIRECT: DirectResponse(self, self.cycle)}  # pyright: ignore[reportGeneralTypeIssues]
-
-    def on_response_complete(self) -> None:
-        """uvicorn's, but that the deadline takes the place of a timer for each pause between two requests."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._answering, app = self.pipeline.pop()
-            self._start_asgi_task(self._answering, app)
-        elif not self._reading_head:
-            self._deadline = self.loop.time() + self._limits.idle_seconds
+        elif self._head_bytes > self.limits.header_bytes:
+            self._refuse(self._head_too_large())
+        self._go_on()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        self._deadline = self.loop.time() + self._limits.idle_seconds
+        self.write_paused = True
+        self.writable.clear()
+        self.deadline = time.perf_counter() + self.limits.idle_seconds
 
     def resume_writing(self) -> None:
-        super().resume_writing()
-        answered = self.cycle is None or self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
-        self._deadline = self.loop.time() + self._limits.idle_seconds if answered else None
+        self.write_paused = False
+        self.writable.set()
+        self.deadline = time.perf_counter() + self.limits.idle_seconds if self._answering is None else None
+        self._go_on()
 
-    def send_400_response(self, msg: str) -> None:
-        """uvicorn's hook for a request that never reaches the application; `msg` is its own wording."""
-        error = self._refusal or InvalidRequest("The request is not valid HTTP/1.1.", code="invalid_http")
-        body = msgspec.json.encode(openai_body(error))
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[error.status] + head + body)
+    # The parser calls these.
+
+    def on_message_begin(self) -> None:
+        self._began = time.perf_counter()
+        self._loop_wait.sample(self.transport, first=self._fresh)
+        self._fresh = False
+        self._reading_head = True
+        self._target = b""
+        self._headers = []
+        if not self.write_paused:  # else a further request would excuse a client that does not read
+            self.deadline = self._began + self.limits.header_seconds
+
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        parser, headers = self._parser, self._headers
+        if self._head_bytes > self.limits.header_bytes:  # though part of it may be the body
+            size = len(self._target) + sum(len(name) + len(value) for name, value in headers)
+            if size > self.limits.header_bytes:
+                raise self._head_too_large()
+        upgrade = parser.should_upgrade()
+        if upgrade and any(name in BODY_HEADERS for name, _ in headers):
+            # The parser would take its body for further requests.
+            raise InvalidRequest("A request with a body cannot ask for an upgrade.", code="invalid_http")
+        version = parser.get_http_version()
+        keep_alive = version == "1.1" and not upgrade and parser.should_keep_alive()
+        self._receiving = Request(
+            self, parser.get_method(), self._target, headers, version, self._began, keep_alive=keep_alive
+        )
+        self._reading_head = False
+        self._headers = _DISCARD
+        if not self.write_paused:
+            self.deadline = None
+        self.waiting.append(self._receiving)
+        if len(self.waiting) > PIPELINED:
+            self.pause_reading()
+
+    def on_body(self, piece: bytes) -> None:
+        if self._receiving is not None:
+            self._receiving.feed(piece)
+
+    def on_message_complete(self) -> None:
+        request = self._receiving
+        if request is not None:
+            request.end_body()
+            if request is self._answering and not self.write_paused:
+                self.deadline = None
+
+    # What follows from what they said.
+
+    def _go_on(self) -> None:
+        """Begin with the next request if it is its turn, and the client reads."""
+        if self._answering is not None or self.write_paused:
+            return
+        if self.waiting:
+            request = self._answering = self.waiting.popleft()
+            if not request.complete:
+                self.deadline = request.started + self.limits.body_seconds
+            request.task = self._loop.create_task(self._answer(request))
+        elif self._refusal is not None and not self.transport.is_closing():
+            line = STATUS_LINE[self._refusal.status]
+            headers, body = render_error(self._refusal)
+            self.transport.write(b"%b%bconnection: close\r\n\r\n%b" % (line, headers, body))
+            self._close()
+
+    def _close(self) -> None:
+        """What is written still goes out; what waits is not answered."""
+        self.waiting.clear()
         self.transport.close()
 
-    def _too_large(self) -> HeadTooLarge:
-        return HeadTooLarge(f"The request's line and headers are longer than {self._limits.header_bytes} bytes.")
+    def _refuse(self, error: SluiceError) -> None:
+        """Read no further: what came is no request, or not the body of the one that was being received."""
+        request = self._receiving
+        if request is None or request.complete or request.answered:
+            self._refusal = error
+        else:
+            request.keep_alive = False
+            request.refuse_body(error)
+
+    def _head_too_large(self) -> HeadTooLarge:
+        return HeadTooLarge(f"The request's line and headers are longer than {self.limits.header_bytes} bytes.")

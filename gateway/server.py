@@ -1,13 +1,13 @@
 """uvicorn, stopping the way a gateway must: nothing new, open answers within a bounded time, nothing unrecorded."""
 
-import asyncio
 import functools
 import socket
+import time
 
 from uvicorn import Config, Server
 
 from gateway.app import GatewayApplication
-from gateway.protocol import LimitedProtocol
+from gateway.protocol import ClientConnection
 from sluice.errors import ConfigurationError
 from sluice.settings import GatewaySettings, Settings, worker_ports
 
@@ -26,9 +26,9 @@ class DrainingServer(Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second; once a second, connections that missed their deadline are closed."""
         if counter % 10 == 0:
-            now = asyncio.get_running_loop().time()
+            now = time.perf_counter()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, LimitedProtocol):
+                if isinstance(connection, ClientConnection):
                     connection.close_if_late(now)
         return await super().on_tick(counter)
 
@@ -59,7 +59,7 @@ def build_server(application: GatewayApplication, gateway: GatewaySettings) -> D
     config = Config(
         application,
         loop="uvloop",
-        http=functools.partial(LimitedProtocol, limits=gateway.limits),  # pyright: ignore[reportArgumentType]
+        http=functools.partial(ClientConnection, application.answer, gateway.limits, application.metrics.loop_wait),  # pyright: ignore[reportArgumentType]
         ws="none",
         lifespan="on",
         proxy_headers=False,

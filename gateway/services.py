@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from starlette.types import Receive, Scope, Send
-
 from gateway.endpoints import Endpoint
 from gateway.exchange import Exchange
-from gateway.request import read_body, read_head
+from gateway.request import Request, read_head
+from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream import Header, Upstream, UpstreamResponse, open_upstream
+from gateway.upstream.header import render
 from gateway.upstream.on_demand import OnDemandUpstream
 from sluice.home import Home
 from sluice.identity import Keyring
@@ -32,9 +32,9 @@ class ServicePath:
 class ServiceTraffic:
     """Authenticates and forwards. The services get the caller's key, to call models on the caller's behalf."""
 
-    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, keyring: Keyring, telemetry: Telemetry) -> None:
         self._keyring = keyring
-        self._body_bytes = settings.gateway.limits.body_bytes
+        self._telemetry = telemetry
         self._upstreams = open_services(settings)
         self._paths = [
             ServicePath(Endpoint(path, path.removeprefix("/v1/").strip("/"), "", "service", streams=True), upstream)
@@ -46,21 +46,19 @@ class ServiceTraffic:
         """The service path that answers a request's path."""
         return next((service for service in self._paths if service.answers(path)), None)
 
-    async def answer(
-        self, exchange: Exchange, service: ServicePath, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def answer(self, exchange: Exchange, service: ServicePath, request: Request) -> None:
         """Forward one request and its answer, as it comes."""
-        token, length, headers, exchange.parent_id = read_head(scope)
+        token, headers, exchange.parent_id = read_head(request.headers)
+        self._telemetry.begin(exchange, headers)
         exchange.identity = await self._keyring.authenticate(token)
         exchange.route = service.endpoint.name
-        body = await read_body(receive, length, self._body_bytes)
-        exchange.receive = receive
-        headers += [header for header in scope["headers"] if header[0] in REQUEST_HEADERS]
+        body = await request.body()
+        headers += [header for header in request.headers if header[0] in REQUEST_HEADERS]
         headers += [*key_for_service(token), (b"x-request-id", exchange.request_id.encode())]
-        target = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
-        response = await service.upstream.request(scope["method"], target, body, headers)
+        target = request.path + (f"?{request.query.decode('latin-1')}" if request.query else "")
+        response = await service.upstream.request(request.method.decode("ascii"), target, body, headers)
         try:
-            await _forward(exchange, response, send)
+            await _forward(exchange, response)
         finally:
             response.close()
 
@@ -86,12 +84,13 @@ def key_for_service(token: bytes | None) -> list[Header]:
     return [] if token is None else [(b"authorization", b"Bearer " + token)]
 
 
-async def _forward(exchange: Exchange, response: UpstreamResponse, send: Send) -> None:
+async def _forward(exchange: Exchange, response: UpstreamResponse) -> None:
+    request = exchange.request
     headers = [header for header in response.headers if header[0] in RESPONSE_HEADERS]
     headers.append((b"x-request-id", exchange.request_id.encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    request.start(response.status, render(headers))
     exchange.response_started = True
     while piece := await response.chunk():
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await request.write(piece)
     exchange.close(response.status, None if response.status < 400 else "service_error")
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    request.end()

@@ -19,7 +19,7 @@ def router(engine: Engine, keyring: Keyring, settings: Settings) -> APIRouter:
         prefix="/admin",
         tags=["administration"],
         dependencies=[SCHEME],
-        route_class=route_class(keyring, settings.gateway.limits),
+        route_class=route_class(keyring),
     )
     scopes.install(api, engine)
     keys.install(api, engine, settings)

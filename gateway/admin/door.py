@@ -1,4 +1,4 @@
-"""The way into /admin: who asks is known, and the body read within its bound, before FastAPI sees a request."""
+"""The way into /admin: who asks is known, and the body within its bound, before FastAPI parses anything."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,23 +6,21 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.types import Message
 
 from gateway.admin.access import Caller
-from gateway.request import read_body, read_head
-from sluice.errors import RequestTimeout
+from gateway.request import read_head
+from sluice.errors import RequestTooLarge
 from sluice.identity import Keyring
-from sluice.settings import LimitSettings
 
 BODY_BYTES = 64 * 1024
 AT_ONCE = 8
 """Requests that use the database, in threads: the rest of the pool's connections stay for keys and usage records."""
 
 
-def route_class(keyring: Keyring, limits: LimitSettings) -> type[APIRoute]:
+def route_class(keyring: Keyring) -> type[APIRoute]:
     """What the endpoints under /admin are made of.
 
-    Their requests end with NotAuthenticated, NotAllowed, RequestTooLarge or RequestTimeout before anything is parsed.
+    Their requests end with NotAuthenticated, NotAllowed or RequestTooLarge before anything is parsed.
     """
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -31,19 +29,12 @@ def route_class(keyring: Keyring, limits: LimitSettings) -> type[APIRoute]:
             answer = super().get_route_handler()
 
             async def enter(request: Request) -> Response:
-                token, length, _, _ = read_head(request.scope)
+                token, _, _ = read_head(request.scope["headers"])
                 request.state.caller = Caller.of(await keyring.authenticate(token))
-                try:
-                    async with asyncio.timeout(limits.body_seconds):
-                        body = await read_body(request.receive, length, BODY_BYTES)
-                except TimeoutError:
-                    raise RequestTimeout("The request's body did not arrive in time.") from None
-
-                async def receive() -> Message:
-                    return {"type": "http.request", "body": body, "more_body": False}
-
+                if len(await request.body()) > BODY_BYTES:
+                    raise RequestTooLarge(f"The request's body is larger than {BODY_BYTES} bytes.")
                 async with slots:
-                    return await answer(Request(request.scope, receive))
+                    return await answer(request)
 
             return enter
 

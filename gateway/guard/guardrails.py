@@ -10,6 +10,7 @@ from gateway.guard.answer import AnswerGuard
 from gateway.guard.tally import Tally
 from gateway.guard.texts import Text, all_within, texts_of
 from gateway.metrics import Metrics
+from gateway.telemetry.bodies import Bodies
 from sluice.errors import InvalidRequest
 from sluice.guardrails import Decision, Policy, load_policy
 from sluice.settings import Settings
@@ -32,10 +33,11 @@ class Guardrails:
         default: the policy of keys that name none; empty: there is none.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, bodies: Bodies) -> None:
         self.default = settings.guardrails.default
         self._settings = settings
         self._metrics = metrics
+        self._bodies = bodies
         self._policies: dict[str, asyncio.Future[Policy]] = {}
         # One thread: importing guardrails-ai takes seconds, a check milliseconds, and a policy is for one at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="guardrails")
@@ -77,6 +79,8 @@ class Guardrails:
             body = _encoded(fields)
         if policy.checks_output and exchange.endpoint.kind == "chat":
             exchange.guard = AnswerGuard(policy, tally, _choices(fields))
+        if policy.keep_days is not None:
+            exchange.kept = self._bodies.keep(exchange.request_id, body, policy.keep_days)
         return body
 
     async def _policy(self, name: str) -> Policy:

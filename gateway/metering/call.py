@@ -3,7 +3,7 @@
 import logging
 import time
 
-from gateway.metering.lease import Ask, Lease
+from gateway.metering.lease import Ask, Lease, RateKind
 from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
 from gateway.sse import EventCopy
 from gateway.tokens import TokenUsage
@@ -13,6 +13,8 @@ from sluice.identity import Budget
 
 log = logging.getLogger(__name__)
 
+MARKS = ((b"limit", b"%d"), (b"remaining", b"%d"), (b"reset", b"%b"))
+"""OpenAI's headers of a limit, and how each is written."""
 FASTEST = 1_000
 """Tokens a second that an engine writes of one answer at most; counts for a plain answer that never came."""
 
@@ -48,23 +50,20 @@ class LeasedCall:
         self.lease.settle(tokens, money)
         return tokens, money
 
-    def headers(self) -> dict[bytes, bytes]:
-        """What the client is told of its budgets and limits."""
+    def headers(self) -> bytes:
+        """What the client is told of its budgets and limits, rendered."""
         lease = self.lease
-        headers: dict[bytes, bytes] = {}
-        for kind, rate in lease.rates():
-            limit, remaining, reset = HEADERS[kind]
-            headers[limit] = b"%d" % rate.limit
-            headers[remaining] = b"%d" % rate.remaining
-            headers[reset] = shown_seconds(rate.reset_seconds)
-        if lease.left is not None:
-            headers[LEFT] = b"%d" % lease.left
+        lines = b""
+        for kind, (limit, remaining, reset_seconds) in lease.rates():
+            lines += RATES[kind] % (limit, remaining, shown_seconds(reset_seconds))
+        if (left := lease.left) is not None:
+            lines += LEFT % left
         if lease.limited_by is not None:
-            what = b"x-sluice-budget" if isinstance(lease.limited_by, Budget) else b"x-sluice-limit"
-            headers[what] = b"limited; " + lease.limited_by.id.encode()
+            what = b"budget" if isinstance(lease.limited_by, Budget) else b"limit"
+            lines += b"x-sluice-%b: limited; %b\r\n" % (what, lease.limited_by.id.encode())
         elif lease.exceeded is not None:
-            headers[b"x-sluice-budget"] = b"exceeded; " + lease.exceeded.id.encode()
-        return headers
+            lines += b"x-sluice-budget: exceeded; %b\r\n" % lease.exceeded.id.encode()
+        return lines
 
     def _charge(
         self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None
@@ -89,12 +88,11 @@ class LeasedCall:
         return tokens, money
 
 
-LEFT = b"x-sluice-budget-remaining"
-HEADERS = {
-    kind: tuple(f"x-ratelimit-{what}-{kind}".encode() for what in ("limit", "remaining", "reset"))
+LEFT = b"x-sluice-budget-remaining: %d\r\n"
+RATES: dict[RateKind, bytes] = {
+    kind: b"".join(b"x-ratelimit-%b-%b: %b\r\n" % (what, kind.encode(), mark) for what, mark in MARKS)
     for kind in ("requests", "tokens")
 }
-"""OpenAI's names."""
 
 
 def shown_seconds(seconds: float) -> bytes:

@@ -8,14 +8,12 @@ import msgspec
 from msgspec import Meta, Raw
 
 from gateway.endpoints import Endpoint
-from gateway.envelope import Envelope, decode, read_fields
+from gateway.envelope import ABSENT, Envelope, decode, read_fields
 from sluice.errors import InvalidRequest
 
 PROMPT_FIELDS = ("messages", "tools", "functions", "documents", "chat_template_kwargs", "response_format", "prompt", "suffix", "input")  # fmt: skip
 """What a chat template may put into the prompt. A byte-level tokenizer makes no more tokens than bytes, and JSON no
 fewer bytes than its text; what JSON adds to each message and list item is more than a template does."""
-UNBOUNDED = ("chat_template", "prompt_embeds")
-"""With these, a prompt's bytes say nothing of its tokens."""
 TEMPLATE_TOKENS = 128
 """For what a chat template adds to all prompts: a system prompt of its own, the begin of the answer."""
 TOOLS_TOKENS = 256
@@ -27,8 +25,9 @@ COUNTED_FIELDS = frozenset({"messages", "tools", "chat_template_kwargs", "respon
 """What `/tokenize` counts as the engine does; it sees no pictures."""
 TOKENIZED_FIELDS = ("model", "messages", "prompt", "tools", "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "add_special_tokens")  # fmt: skip
 """What vLLM's `/tokenize` takes of a request."""
-LIMITS = ("max_completion_tokens", "max_tokens")
+LIMITS = NEWER, OLDER = ("max_completion_tokens", "max_tokens")
 """Two names of one limit. OpenAI's completions know the second alone, some servers both."""
+ONLY_NEWER, ONLY_OLDER = (NEWER,), (OLDER,)
 DEFAULT_COMPLETION = 16
 """Of `/v1/completions`, by OpenAI's API."""
 NULL = Raw(b"null")
@@ -88,42 +87,53 @@ def read_demand(envelope: Envelope, endpoint: Endpoint) -> Demand:
 
     Raises:
         InvalidRequest: a field that says how much to generate is not a whole number (servers differ in what else they
-            take for one, so it cannot be left to them), or the prompt has no bound.
+            take for one, so it cannot be left to them), or one says nothing of how many tokens it makes.
     """
-    for name in UNBOUNDED:
-        if (field := getattr(envelope, name)) and field != NULL:
+    for name, field in (("chat_template", envelope.chat_template), ("prompt_embeds", envelope.prompt_embeds)):
+        if field is not ABSENT and field != NULL:
             raise InvalidRequest(
                 f"'{name}': where tokens are counted it cannot be sent, the prompt might be any.", param=name
             )
     if endpoint.kind == "embedding":
         return Demand(len(envelope.input) + TEMPLATE_TOKENS, 0, 0, 0, ())
-    prompt = TEMPLATE_TOKENS + sum([len(getattr(envelope, name)) for name in PROMPT_FIELDS])
+    prompt = TEMPLATE_TOKENS + len(envelope.messages)
+    for field in (
+        envelope.prompt, envelope.tools, envelope.response_format, envelope.chat_template_kwargs, envelope.suffix,
+        envelope.functions, envelope.documents, envelope.input,
+    ):  # fmt: skip
+        if field is not ABSENT:
+            prompt += len(field)
     if envelope.tools or envelope.functions:
         prompt += TOOLS_TOKENS
     if media := _count_media(envelope.messages):
         prompt += MEDIA_TOKENS * media
-    choices = max(_amount(envelope.n, "n") or 1, _amount(envelope.best_of, "best_of") or 1)
+    choices = 1
+    if envelope.n is not ABSENT or envelope.best_of is not ABSENT:
+        choices = max(_amount(envelope.n, "n") or 1, _amount(envelope.best_of, "best_of") or 1)
     _amount(envelope.min_tokens, "min_tokens")
-    limits = {name: most for name in LIMITS if (most := _amount(getattr(envelope, name), name)) is not None}
-    completion = max(limits.values(), default=None)  # which of two a server goes by is its own business
+    newer, older = _amount(envelope.max_completion_tokens, NEWER), _amount(envelope.max_tokens, OLDER)
+    completion, limits = newer, ONLY_NEWER
+    if older is not None:  # which of two a server goes by is its own business
+        completion, limits = (older, ONLY_OLDER) if newer is None else (max(newer, older), LIMITS)
     if endpoint.name != "completions":
-        return Demand(prompt, media, choices, completion, tuple(limits) or LIMITS[:1])
-    choices *= _count_prompts(envelope.prompt) if envelope.prompt else 1
-    if not envelope.max_tokens:
-        unsaid = max(completion or 0, DEFAULT_COMPLETION)
-        return Demand(prompt, media, choices, unsaid, (*limits, "max_tokens"), unsaid=True)
-    if "max_tokens" not in limits:  # null
+        return Demand(prompt, media, choices, completion, limits)
+    if envelope.prompt:
+        choices *= _count_prompts(envelope.prompt)
+    if envelope.max_tokens is ABSENT:
+        completion = max(newer or 0, DEFAULT_COMPLETION)
+        return Demand(prompt, media, choices, completion, ONLY_OLDER if newer is None else LIMITS, unsaid=True)
+    if older is None:  # null
         return Demand(prompt, media, choices, None, LIMITS)
-    return Demand(prompt, media, choices, completion, tuple(limits))
+    return Demand(prompt, media, choices, completion, limits)
 
 
 def _amount(field: Raw, name: str) -> int | None:
-    return decode(_amounts, field, name) if field else None
+    return None if field is ABSENT else decode(_amounts, field, name)
 
 
 def _count_media(messages: Raw) -> int:
     text = bytes(messages)
-    if b"\\u00" in text:
+    if b"\\u00" in text:  # letters of the marks may be written so
         text = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text)
     if b'_url"' not in text and b'"input_audio"' not in text:
         return 0

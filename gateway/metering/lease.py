@@ -1,7 +1,7 @@
 """What the ledger is asked for, and what it gives."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.metering.plan import Plan
 from sluice.identity import Budget, Limit
@@ -38,8 +38,7 @@ class Ask:
 ONE_REQUEST = Ask("", 0, 0, 0, exact=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """Where a limit stands, for the response's headers; `reset_seconds` until all of it is there again."""
 
     limit: int
@@ -67,28 +66,22 @@ class Lease:
         completion: tokens that each answer may have.
         limited_by: what made the answer shorter than asked for.
         exceeded: a soft budget that is spent.
-        left: tokens that the tightest hard budget had after this lease; None where none counts tokens.
     """
 
-    __slots__ = ("completion", "exceeded", "left", "limited_by", "money", "plan", "tokens")
+    __slots__ = ("completion", "exceeded", "limited_by", "money", "plan", "tokens")
 
-    def __init__(
-        self,
-        plan: Plan,
-        tokens: int,
-        money: int,
-        completion: int,
-        limited_by: Budget | Limit | None,
-        exceeded: Budget | None,
-        left: int | None,
-    ) -> None:
+    def __init__(self, plan: Plan, tokens: int, money: int, completion: int, limited_by: Budget | Limit | None) -> None:
         self.plan = plan
         self.tokens = tokens
         self.money = money
         self.completion = completion
         self.limited_by = limited_by
-        self.exceeded = exceeded
-        self.left = left
+        self.exceeded: Budget | None = None
+
+    @property
+    def left(self) -> int | None:
+        """Tokens that the tightest hard budget has left beside what is held; None where none counts tokens."""
+        raise NotImplementedError
 
     def settle(self, tokens: int, money: int) -> None:
         """Book what the call used and give back the rest; only the first time counts."""

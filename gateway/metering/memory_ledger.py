@@ -54,6 +54,8 @@ class Opened:
     """A plan's accounts, good until `until`."""
 
     until: float
+    tokens_spent: list[tuple[Budget, Window]]
+    money_spent: list[tuple[Budget, Window]]
     hard: list[tuple[Budget, Window]]
     soft: list[tuple[Budget, Window]]
     requests: list[tuple[Limit, Level]]
@@ -126,7 +128,9 @@ class MemoryLedger:
                 fits = plan.price.completion_for(room, ask.prompt, ask.choices) if ask.choices else 0
             _need_count(ask)
             if fits < 1:
-                raise budget_refusal(budget, window.spent, window.leased, window.ends, ask, plan.price, now)
+                error = budget_refusal(budget, window.spent, window.leased, window.ends, ask, plan.price, now)
+                error.left = _left(opened.hard)
+                raise error
             completion, limited_by = fits, budget
         for limit, level in opened.tokens:
             if (over := level.drain(limit, now) + ask.tokens(completion) - limit.amount) > 0:
@@ -137,25 +141,21 @@ class MemoryLedger:
     def _take(
         self, plan: Plan, opened: Opened, tokens: int, money: int, completion: int, limited_by: Budget | Limit | None
     ) -> "MemoryLease":
-        left = exceeded = None
-        for budget, window in opened.hard:
-            if budget.unit == "tokens":
-                window.leased += tokens
-                room = budget.amount - window.spent - window.leased
-                left = room if left is None or room < left else left
-            else:
-                window.leased += money
+        lease = MemoryLease(plan, tokens, money, completion, limited_by, opened, self.clock)
+        for _, window in opened.tokens_spent:
+            window.leased += tokens
+        for _, window in opened.money_spent:
+            window.leased += money
         for budget, window in opened.soft:
-            window.leased += tokens if budget.unit == "tokens" else money
             if window.spent + window.leased > budget.amount:
-                exceeded = budget
+                lease.exceeded = budget
         for _, level in opened.requests:
             level.level += 1
         for _, level in opened.tokens:
             level.level += tokens
         for _, gate in opened.gates:
             gate.held += 1
-        return MemoryLease(plan, tokens, money, completion, limited_by, exceeded, left, opened, self.clock)
+        return lease
 
     def _opened(self, plan: Plan, now: float) -> Opened:
         """Look a plan's accounts up.
@@ -170,6 +170,8 @@ class MemoryLedger:
         known = [(budget, window) for budget, window in windows if window is not None]
         opened = Opened(
             until=min((window.ends for _, window in known), default=now + KEPT_SECONDS),
+            tokens_spent=[(budget, window) for budget, window in known if budget.unit == "tokens"],
+            money_spent=[(budget, window) for budget, window in known if budget.unit == "money"],
             hard=[(budget, window) for budget, window in known if budget.hard],
             soft=[(budget, window) for budget, window in known if not budget.hard],
             requests=[(limit, self._level(limit, now)) for limit in plan.limits if limit.what == "requests"],
@@ -220,32 +222,29 @@ class MemoryLease(Lease):
         money: int,
         completion: int,
         limited_by: Budget | Limit | None,
-        exceeded: Budget | None,
-        left: int | None,
         opened: Opened,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(plan, tokens, money, completion, limited_by, exceeded, left)
+        super().__init__(plan, tokens, money, completion, limited_by)
         self._opened = opened
         self._clock = clock
         self._settled = False
+
+    @property
+    def left(self) -> int | None:
+        return _left(self._opened.hard)
 
     def settle(self, tokens: int, money: int) -> None:
         if self._settled:
             return
         self._settled = True
-        opened, left = self._opened, None
-        for budget, window in (*opened.hard, *opened.soft):
-            if budget.unit == "tokens":
-                window.leased -= self.tokens
-                window.spent += tokens
-                if budget.hard:
-                    room = max(0, budget.amount - window.spent - window.leased)
-                    left = room if left is None or room < left else left
-            else:
-                window.leased -= self.money
-                window.spent += money
-        self.left = left
+        opened = self._opened
+        for _, window in opened.tokens_spent:
+            window.leased -= self.tokens
+            window.spent += tokens
+        for _, window in opened.money_spent:
+            window.leased -= self.money
+            window.spent += money
         if opened.tokens:
             now = self._clock()
             for limit, level in opened.tokens:
@@ -260,6 +259,16 @@ class MemoryLease(Lease):
         if self._opened.tokens:
             found.append(("tokens", _tightest(self._opened.tokens)))
         return found
+
+
+def _left(hard: list[tuple[Budget, Window]]) -> int | None:
+    """Tokens that the tightest budget has; None where none counts tokens."""
+    left = None
+    for budget, window in hard:
+        if budget.unit == "tokens":
+            room = budget.amount - window.spent - window.leased
+            left = room if left is None or room < left else left
+    return None if left is None else max(0, left)
 
 
 def _tightest(levels: list[tuple[Limit, Level]]) -> Rate:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.price import Price
-from gateway.routing import Route
 from sluice.errors import InvalidRequest
 from sluice.identity import Budget, Identity, Limit
 from sluice.identity.keyring import Meters
@@ -37,20 +36,20 @@ class Plan:
         self.hard = any(budget.hard for budget in self.budgets)
 
 
-def make_plan(identity: Identity, route: Route, meters: Meters) -> Plan:
-    """The plan of a key's calls to a route.
+def make_plan(identity: Identity, route: str, price: Price | None, meters: Meters) -> Plan:
+    """The plan of a key's calls to a route, by its name and price.
 
     Raises:
         InvalidRequest: a hard budget is in money and nobody knows what the route costs.
     """
-    scope = model_scope(route.name)
+    scope = model_scope(route)
     budgets = (*identity.budgets, *meters.budgets.get(scope, ()))
     limits = (*identity.limits, *meters.limits.get(scope, ()))
     money = [budget for budget in budgets if budget.unit == "money"]
-    if route.price is None and any(budget.hard for budget in money):
+    if price is None and any(budget.hard for budget in money):
         raise InvalidRequest(
-            f"The model '{route.name}' has no price, and the budget of {money[0]} ({money[0].id}) is in money.",
-            fix=f"Ask the operator to set the price of '{route.name}' in the models' settings.",
+            f"The model '{route}' has no price, and the budget of {money[0]} ({money[0].id}) is in money.",
+            fix=f"Ask the operator to set the price of '{route}' in the models' settings.",
             param="model",
         )
-    return Plan(identity, budgets, limits, route.price if money else None)
+    return Plan(identity, budgets, limits, price if money else None)

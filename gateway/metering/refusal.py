@@ -20,17 +20,14 @@ def budget_refusal(
         ends: when its window ends, in seconds since 1970.
     """
     least = ask.prompt + ask.choices
-    left = max(0, budget.amount - spent - held) if budget.unit == "tokens" else None
     if budget.unit == "money":
         assert price is not None
         least = price.cost(ask.prompt, 0, ask.choices)
     if least > budget.amount:
-        error = BudgetExhausted(
+        return BudgetExhausted(
             f"The call needs up to {_shown(least, budget)}, more than the whole budget of {budget} ({budget.id}).",
             fix="Send a shorter prompt, or have the budget raised.",
         )
-        error.left = left
-        return error
     holds = f" and calls under way hold {_shown(held, budget)}" if held else ""
     begins = "it does not begin anew"
     if ends < math.inf:
@@ -40,7 +37,6 @@ def budget_refusal(
         f"{_shown(least, budget)}: {_shown(spent, budget)} are spent{holds}; {begins}.",
         fix="Wait for calls under way to end." if held else "",
     )
-    error.left = left
     if held and budget.amount - spent >= least:
         error.retry_after = b"1"  # as soon as one of them ends
     elif ends < math.inf:
@@ -67,4 +63,4 @@ def limit_refusal(limit: Limit, seconds: float | None, tokens: int = 0) -> RateL
 
 
 def _shown(amount: int, budget: Budget) -> str:
-    return f"{amount:,}" if budget.unit == "tokens" else f"{amount / NANO:,.6f}"
+    return f"{amount:,} tokens" if budget.unit == "tokens" else f"{amount / NANO:,.6f}"

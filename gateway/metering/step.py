@@ -64,7 +64,7 @@ class MeteringStep:
             return body
         if not plan.counts_tokens:
             ask = Ask(exchange.request_id, 0, 0, 0, exact=True)
-            self._begin(exchange, await self._take(exchange, plan, ask), ask, most=0)
+            exchange.leased = LeasedCall(await self._take(exchange, plan, ask), ask, most=0)
             return body
         demand = read_demand(envelope, exchange.endpoint)
         if demand.unsaid:
@@ -86,14 +86,14 @@ class MeteringStep:
         elif demand.completion is None and context is None:
             limit = UNKNOWN_COMPLETION
         most = next((most for most in (limit, demand.completion, context) if most is not None), 0)
-        self._begin(exchange, lease, ask, most=demand.choices * most)
+        exchange.leased = LeasedCall(lease, ask, most=demand.choices * most)
         return body if limit is None else demand.limited(body, limit)
 
     def _plan(self, identity: Identity, route: Route) -> Plan:
         key = (identity.key_id, route.name)
         plan = self._plans.get(key)
         if plan is None or plan.identity is not identity:  # it changed, or what it is counted by
-            plan = self._plans[key] = make_plan(identity, route, self._keyring.meters)
+            plan = self._plans[key] = make_plan(identity, route.name, route.price, self._keyring.meters)
             if len(self._plans) > PLANS:
                 self._plans.popitem(last=False)
         return plan
@@ -107,12 +107,8 @@ class MeteringStep:
             return await self.ledger.lease(plan, ask)
         except BudgetExhausted as error:
             if error.left is not None:
-                exchange.headers = {**exchange.headers, LEFT: b"%d" % error.left}
+                exchange.meters = LEFT % error.left
             raise
-
-    def _begin(self, exchange: Exchange, lease: Lease, ask: Ask, *, most: int) -> None:
-        exchange.leased = LeasedCall(lease, ask, most=most)
-        exchange.headers = {**exchange.headers, **exchange.leased.headers()}
 
     async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
         """The prompt's tokens as the engine itself counts them; None where it does not say."""

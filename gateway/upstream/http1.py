@@ -9,10 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import cast
+from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from gateway.upstream.header import Header
 from gateway.upstream.response import Response
 from sluice.errors import SluiceError, UpstreamFailed, UpstreamTimeout
 from sluice.settings import UpstreamSettings
@@ -24,7 +25,7 @@ KEEP_SECONDS = 4
 SLICE = 64 * 1024
 """A longer request body is not joined with its head, but handed over in slices, each when the one before has left."""
 
-_DISCARD: deque[tuple[bytes, bytes]] = deque(maxlen=0)
+_DISCARD: Any = deque[Any](maxlen=0)
 """Takes the trailers after a chunked body."""
 
 
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
         """
         assert self.transport is not None
         self.response = response = Response(self)
-        self._fields: list[tuple[bytes, bytes]] | deque[tuple[bytes, bytes]] = []
+        self._fields: list[Header] = []
         self._arrived = 0
         self._interim = False
         self._reusable = True
@@ -175,7 +176,7 @@ class Connection(asyncio.Protocol):
         if not 200 <= status < 600:
             raise Broken(f"status {status}")
         response.status = status
-        response.headers = cast(list[tuple[bytes, bytes]], self._fields)
+        response.headers = self._fields
         self._fields = _DISCARD
         if not self._parser.should_keep_alive():
             self._reusable = False

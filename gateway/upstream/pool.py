@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import SplitResult, quote
 
 from gateway.upstream.failures import NotConnectedInTime
+from gateway.upstream.header import Header, render
 from gateway.upstream.http1 import Connection
 from gateway.upstream.response import Response
 from sluice.errors import Overloaded, UpstreamUnreachable
@@ -34,9 +35,7 @@ class Pool:
         self._ticker: asyncio.TimerHandle | None = None
         self._tick_seconds = min(0.25, settings.first_byte_seconds / 4, settings.idle_seconds / 4)
 
-    async def request(
-        self, method: str, path: str, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = ()
-    ) -> Response:
+    async def request(self, method: str, path: str, body: bytes = b"", headers: Sequence[Header] = ()) -> Response:
         head = self._head(method, path, body, headers)
         fresh = False
         while True:
@@ -60,7 +59,7 @@ class Pool:
             self._ticker = None
         await asyncio.sleep(0)  # the transports close their sockets in the loop's next turn
 
-    def _head(self, method: str, path: str, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def _head(self, method: str, path: str, body: bytes, headers: Sequence[Header]) -> bytes:
         """The request's head.
 
         Raises:
@@ -68,10 +67,7 @@ class Pool:
         """
         head = self.heads.get((method, path)) or self._fixed_head(method, path)
         if headers:
-            further = b"".join([b"%b: %b\r\n" % header for header in headers])
-            if further.count(b"\n") != len(headers) or further.count(b"\r") != len(headers):
-                raise ValueError("a header holds a line break")
-            head += further
+            head += render(headers)
         if body:
             return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (head, len(body))
         return head + (b"\r\n" if method in ("GET", "HEAD") else b"content-length: 0\r\n\r\n")

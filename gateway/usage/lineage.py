@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway.request_id import BOOT, boot_of
+from gateway.telemetry.body_table import find_body
 from gateway.usage.record import UsageRow
 from sluice.errors import StateUnavailable
 from sluice.home import Home
@@ -66,14 +67,21 @@ def resolve(session: Session, key: str) -> Found | None:
         "policy": row.policy,
         "verdicts": row.verdicts and json.loads(row.verdicts),
     }
+    if kept := find_body(session, key, datetime.now(UTC)):
+        attributes["request"] = kept.request.decode("utf-8", "replace")
+        attributes["answer"] = kept.response and kept.response.decode("utf-8", "replace")
     return Found(attributes, tuple(_sources(session, row)), datetime.fromtimestamp(row.started_at, UTC))
 
 
+def model_of(session: Session, request_id: str, route: str) -> str | None:
+    """Which weights a route had when a request was answered, where the gateway knew."""
+    gateway = session.get(LineageNode, f"gateway:{boot_of(request_id)}")
+    return gateway and gateway.attributes["models"].get(route)
+
+
 def _sources(session: Session, row: UsageRow) -> list[Source]:
-    gateway = session.get(LineageNode, f"gateway:{boot_of(row.request_id)}")
-    model = gateway and gateway.attributes["models"].get(row.route)
     sources = [
-        ("model", model),
+        ("model", model_of(session, row.request_id, row.route)),
         ("prompt", row.prompt and f"prompt:{row.prompt}"),
         ("policy", row.policy and f"policy:{row.policy}"),
         ("parent", row.parent_id and f"request:{row.parent_id}"),

@@ -4,6 +4,7 @@
 Every field has a default that works on one machine, so an empty folder is a valid configuration.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -36,6 +37,16 @@ def _http_url(url: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+def _redis_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path)):
+        raise ValueError("expected a URL such as redis://127.0.0.1:6379/0")
+    return url
+
+
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 
 
 class Section(BaseModel):
@@ -97,10 +108,71 @@ class GatewaySettings(Section):
     port: Port = 8400
     workers: Count = 1
     drain_seconds: Seconds = 20
+    access_log: Literal["none", "errors", "all"] = "errors"
     limits: LimitSettings = LimitSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     keys: KeySettings = KeySettings()
     usage: UsageSettings = UsageSettings()
+
+
+class RedisSettings(Section):
+    """`redis:`, the Redis that several gateway workers share; empty: none.
+
+    Attributes:
+        prefix: of every name there, so that deployments can share one Redis without sharing what is in it.
+    """
+
+    url: RedisUrl = ""
+    prefix: Annotated[str, Field(min_length=1)] = "sluice"
+
+
+class CacheSettings(Section):
+    """`cache:`, answers kept for requests that come again.
+
+    Attributes:
+        deterministic: keep answers to requests that ask for the likeliest answer, and embeddings, without being asked.
+        seconds: how long an answer is good for.
+        megabytes: of the in-process store, for each gateway worker.
+        entry_bytes: of the largest answer that is kept.
+        wait_seconds: how long a request waits for an identical one under way before it goes on by itself.
+    """
+
+    enabled: bool = False
+    store: Literal["memory", "redis"] = "memory"
+    deterministic: bool = True
+    seconds: Seconds = 3600
+    megabytes: Count = 64
+    entry_bytes: Count = 1024 * 1024
+    wait_seconds: Seconds = 60
+
+
+def _collector_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("expected the base URL of a collector, such as http://127.0.0.1:4318, or nothing")
+    if parts.username or parts.password:
+        raise ValueError("holds a user or password, expected those in the variable that headers_env names")
+    if parts.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics")):
+        raise ValueError("expected the collector's base URL, without /v1/traces and /v1/metrics")
+    return url.rstrip("/")
+
+
+class TelemetrySettings(Section):
+    """`telemetry:`, where traces and metrics are sent by OTLP over HTTP, and what is held of kept bodies.
+
+    Attributes:
+        otlp_endpoint: the collector's base URL; empty: nothing is sent anywhere.
+        headers_env: the variable that holds further headers, as `name=value,name=value`.
+        sample: the share of traces that are kept, where the client has not decided it.
+        held_body_bytes: of bodies that guardrail policies keep, in memory until they are in the database.
+    """
+
+    otlp_endpoint: Annotated[str, AfterValidator(_collector_url)] = ""
+    headers_env: str | None = None
+    service_name: Annotated[str, Field(min_length=1)] = "sluice-gateway"
+    sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
+    metrics_seconds: Seconds = 15
+    held_body_bytes: Count = 64 * 1024 * 1024
 
 
 class Source(Section):
@@ -196,11 +268,14 @@ class PolicySettings(Section):
 
     Attributes:
         hold_back: the most characters of a streamed answer that are kept back until they are certain.
+        keep_bodies: requests and answers are kept for `keep_days`, as the policy lets them through.
     """
 
     input: CheckSettings = CheckSettings()
     output: CheckSettings = CheckSettings()
     hold_back: Count = 300
+    keep_bodies: bool = False
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 30
 
     @field_validator("hold_back")
     @classmethod
@@ -244,20 +319,6 @@ class PromotionSettings(Section):
     suites: dict[str, tuple[str, ...]] = {}
 
 
-class RedisSettings(Section):
-    """`redis:`, what several gateway workers count together in; empty: one worker, in its own memory."""
-
-    url: str = ""
-
-    @field_validator("url")
-    @classmethod
-    def _is_a_redis_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and not (parts.scheme == "unix" or (parts.scheme in ("redis", "rediss") and parts.hostname)):
-            raise ValueError("expected a URL such as redis://127.0.0.1:6379/0")
-        return value
-
-
 class Settings(Section):
     """All settings of a deployment; `extensions` are the sections of packages above the kernel, which `section` reads."""
 
@@ -269,27 +330,36 @@ class Settings(Section):
     promotion: PromotionSettings = PromotionSettings()
     guardrails: GuardrailSettings = GuardrailSettings()
     redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     extensions: dict[str, SerializeAsAny[Section]] = {}
 
     @model_validator(mode="after")
-    def _names_and_ports_differ(self) -> Self:
+    def _sections_agree(self) -> Self:
+        if conflicts := list(self._conflicts()):
+            raise ValueError("\n".join(conflicts))
+        return self
+
+    def _conflicts(self) -> Iterator[str]:
+        """What is wrong between sections, each a line that begins with the key."""
+        if self.cache.enabled and self.cache.store == "redis" and not self.redis.url:
+            yield "cache.store: answers cannot be kept in Redis, expected redis.url to name one"
         answered = {model: name for name, service in self.services.items() for model in service.models}
-        if both := self.models.keys() & self.routes.keys():
-            raise ValueError(f"routes.{min(both)}: there is a model of this name too, expected different names")
-        if both := answered.keys() & (self.models.keys() | self.routes.keys()):
-            raise ValueError(f"services.{answered[min(both)]}.models: '{min(both)}' is a model or a route already")
+        for name in sorted(self.models.keys() & self.routes.keys()):
+            yield f"routes.{name}: there is a model of this name too, expected different names"
+        for name in sorted(answered.keys() & (self.models.keys() | self.routes.keys())):
+            yield f"services.{answered[name]}.models: '{name}' is a model or a route already"
         gateway_ports = [self.gateway.port, *worker_ports(self.gateway)]
         owners = dict.fromkeys((port for port in gateway_ports if port), "the gateway")
-        for name, model in self.models.items():
-            for port in ports_of(model):
-                if port in owners:
-                    raise ValueError(f"models.{name}.port: {port} is already used by {owners[port]}")
-                owners[port] = f"model '{name}'"
-        for name, service in self.services.items():
-            if service.port in owners:
-                raise ValueError(f"services.{name}.port: {service.port} is already used by {owners[service.port]}")
-            owners[service.port] = f"service '{name}'"
-        return self
+        wanted = [(f"models.{name}", f"model '{name}'", ports_of(model)) for name, model in self.models.items()]
+        wanted += [
+            (f"services.{name}", f"service '{name}'", range(service.port, service.port + 1))
+            for name, service in self.services.items()
+        ]
+        for key, owner, ports in wanted:
+            if (taken := next((port for port in ports if port in owners), None)) is not None:
+                yield f"{key}.port: {taken} is already used by {owners[taken]}"
+            owners |= dict.fromkeys((port for port in ports if port not in owners), owner)
 
     def section(self, name: str, model: type[SectionType]) -> SectionType:
         """A package's own section, typed; its defaults where the files have none."""

@@ -1,20 +1,20 @@
 """Reading `Settings` from YAML files and the environment, with errors that name the file, the line and the key."""
 
-import difflib
 import importlib.metadata
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard, cast, get_args
+from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from sluice.errors import ConfigurationError
 from sluice.logs import redact
 from sluice.settings import Section, Settings
+from sluice.settings_faults import KeyPath, explain
 
-KeyPath = tuple[str | int, ...]
 RESERVED = {"SLUICE_CONFIG", "SLUICE_DEBUG"}
 """Variables that steer the program itself and are no settings."""
 
@@ -25,7 +25,35 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
     `SLUICE_GATEWAY__PORT=9000` sets `gateway.port`; a variable's value is read as YAML.
 
     Raises:
-        ConfigurationError: names file, line, key and what was expected.
+        ConfigurationError: the first thing wrong; names file, line, key and what was expected.
+    """
+    reading = read_settings(folder, environment)
+    if reading.settings is None:
+        raise reading.faults[0]
+    return reading.settings
+
+
+@dataclass
+class Reading:
+    """What a folder of settings and the environment came to.
+
+    Attributes:
+        settings: None where anything is wrong.
+        faults: all that is wrong. What concerns several sections is only known once each is right by itself.
+        origins: by key, the file with the line, or the variable, that it comes from.
+    """
+
+    settings: Settings | None = None
+    faults: list[ConfigurationError] = field(default_factory=list[ConfigurationError])
+    files: list[Path] = field(default_factory=list[Path])
+    origins: dict[KeyPath, str] = field(default_factory=dict[KeyPath, str])
+
+
+def read_settings(folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> Reading:
+    """The same as `load_settings`, without stopping at what is wrong.
+
+    Raises:
+        ConfigurationError: there is no such folder.
     """
     folder = folder or Path(environment.get("SLUICE_CONFIG", "configs"))
     if not folder.is_dir():
@@ -33,21 +61,27 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
             f"There is no folder '{folder}' in {Path.cwd()}.",
             fix="Go to where it is, or set SLUICE_CONFIG to the folder of the settings; it may be empty.",
         )
+    reading = Reading(files=sorted(folder.glob("*.yaml")))
     merged: dict[str, Any] = {}
-    origins: dict[KeyPath, str] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        _merge_file(path, merged, origins)
+    for path in reading.files:
+        _merge_file(path, merged, reading)
     for name, value in environment.items():
         if name.startswith("SLUICE_") and name not in RESERVED:
-            _merge_variable(name, value, merged, origins)
-    extensions = _read_extensions(merged, origins)
+            _merge_variable(name, value, merged, reading)
+    unread = bool(reading.faults)
+    extensions = _read_extensions(merged, reading)
     try:
-        return Settings.model_validate({**merged, "extensions": extensions})
+        settings = Settings.model_validate({**merged, "extensions": extensions})
     except ValidationError as error:
-        raise _explain(error, origins) from None
+        # Between sections, something may only seem wrong because a file could not be read.
+        if not (unread and error.errors()[0]["loc"] == ()):
+            reading.faults += explain(error, reading.origins)
+    else:
+        reading.settings = None if reading.faults else settings
+    return reading
 
 
-def _read_extensions(merged: dict[str, Any], origins: Mapping[KeyPath, str]) -> dict[str, Section]:
+def _read_extensions(merged: dict[str, Any], reading: Reading) -> dict[str, Section]:
     """Take out the sections that packages above the kernel declare, under the entry points `sluice.settings`."""
     sections: dict[str, Section] = {}
     for entry in importlib.metadata.entry_points(group="sluice.settings"):
@@ -56,110 +90,75 @@ def _read_extensions(merged: dict[str, Any], origins: Mapping[KeyPath, str]) -> 
             try:
                 sections[entry.name] = model.model_validate(merged.pop(entry.name))
             except ValidationError as error:
-                raise _explain(error, origins, model, entry.name) from None
+                reading.faults += explain(error, reading.origins, model, entry.name)
     return sections
 
 
-def _merge_file(path: Path, merged: dict[str, Any], origins: dict[KeyPath, str]) -> None:
+def _merge_file(path: Path, merged: dict[str, Any], reading: Reading) -> None:
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-        data: Any = {} if node is None else _construct(node, (), path, origins)
-    except (yaml.YAMLError, ValueError) as error:  # the latter: no UTF-8, or a date such as 2026-99-99
+        data: Any = {} if node is None else _construct(node, (), path, reading)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-99-99
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
-        raise ConfigurationError(f"{path}{line}: not valid YAML: {problem}.") from None
+        reading.faults.append(ConfigurationError(f"{path}{line}: not valid YAML: {problem}."))
+        return
     if not isinstance(data, dict):
-        raise ConfigurationError(f"{path}, line 1: expected sections such as 'gateway:', found {_kind(data)}.")
+        expected = f"expected sections such as 'gateway:', found {_kind(data)}"
+        reading.faults.append(ConfigurationError(f"{path}, line 1: {expected}."))
+        return
     for section, value in cast("dict[str, Any]", data).items():
         if section in merged:
-            raise ConfigurationError(
-                f"{origins[(section,)]}: section '{section}' stands in two files.", fix="Keep one."
-            )
+            where = reading.origins[(section,)]
+            twice = ConfigurationError(f"{where}: section '{section}' stands in two files.", fix="Keep one.")
+            reading.faults.append(twice)
         merged[section] = value
 
 
-def _construct(node: yaml.Node, path: KeyPath, file: Path, origins: dict[KeyPath, str]) -> Any:
-    """Plain data from a YAML node, noting where each key stands, and refusing a key given twice."""
-    origins[path] = f"{file}, line {node.start_mark.line + 1}"
+def _construct(node: yaml.Node, path: KeyPath, file: Path, reading: Reading) -> Any:
+    """Plain data from a YAML node, noting where each key stands, and which is given twice."""
+    reading.origins[path] = f"{file}, line {node.start_mark.line + 1}"
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
             where = f"{file}, line {key_node.start_mark.line + 1}"
             if key in mapping:
-                raise ConfigurationError(f"{where}: '{key}' is given twice.", fix="Keep one.")
-            mapping[key] = _construct(value_node, (*path, key), file, origins)
-            origins[(*path, key)] = where
+                reading.faults.append(ConfigurationError(f"{where}: '{key}' is given twice.", fix="Keep one."))
+            mapping[key] = _construct(value_node, (*path, key), file, reading)
+            reading.origins[(*path, key)] = where
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_construct(item, (*path, index), file, origins) for index, item in enumerate(node.value)]
+        return [_construct(item, (*path, index), file, reading) for index, item in enumerate(node.value)]
     return yaml.SafeLoader("").construct_object(node)
 
 
-def _merge_variable(name: str, value: str, merged: dict[str, Any], origins: dict[KeyPath, str]) -> None:
+def _merge_variable(name: str, value: str, merged: dict[str, Any], reading: Reading) -> None:
     path = tuple(name.removeprefix("SLUICE_").lower().split("__"))
     try:
         data = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError):
-        raise ConfigurationError(f"Variable {name}: not valid YAML: {redact(repr(value))}.") from None
+        reading.faults.append(ConfigurationError(f"Variable {name}: not valid YAML: {redact(repr(value))}."))
+        return
     level = merged
+    keys: KeyPath = ()
     for part in path[:-1]:
-        below: Any = level.setdefault(_existing_key(level, part), {})
+        key = _existing_key(level, part)
+        below: Any = level.setdefault(key, {})
         if not isinstance(below, dict):
-            raise ConfigurationError(f"Variable {name}: '{part}' holds no further settings.")
+            reading.faults.append(ConfigurationError(f"Variable {name}: '{part}' holds no further settings."))
+            return
         level = cast("dict[str, Any]", below)
-    level[_existing_key(level, path[-1])] = data
-    origins[path] = f"Variable {name}"
+        keys = (*keys, key)
+    key = _existing_key(level, path[-1])
+    level[key] = data
+    reading.origins[*keys, key] = f"Variable {name}"
 
 
 def _existing_key(level: Mapping[str, Any], part: str) -> str:
     """The key that a variable's lower-cased part means: model names may hold capitals and dashes."""
     return next((key for key in level if key.lower().replace("-", "_") == part), part)
-
-
-def _explain(
-    error: ValidationError, origins: Mapping[KeyPath, str], model: type[Section] = Settings, *below: str
-) -> ConfigurationError:
-    """The first thing wrong, named by where it stands; `below` is the path of what `model` describes."""
-    first = error.errors(include_url=False)[0]
-    path: KeyPath = (*below, *first["loc"])
-    expected = first["msg"].removeprefix("Value error, ")
-    if not path and ": " in expected:  # what concerns several sections names the key itself
-        name, expected = expected.split(": ", 1)
-        path = tuple(name.split("."))
-    known = path
-    while known and known not in origins:
-        known = known[:-1]
-    where = origins.get(known, "Settings")
-    key = ".".join(str(part) for part in path)
-    prefix = f"{where}: {key}: " if key else f"{where}: "
-    if first["type"] == "extra_forbidden":
-        return ConfigurationError(f"{prefix}unknown key.", fix=_suggestion(model, first["loc"]))
-    if first["type"] == "missing":
-        return ConfigurationError(f"{prefix}is required.")
-    found = "" if first["type"] == "value_error" else f", found {redact(repr(first['input']))}"
-    return ConfigurationError(f"{prefix}{expected[:1].lower()}{expected[1:]}{found}.")
-
-
-def _suggestion(model: type[Section], path: KeyPath) -> str:
-    """What the author of an unknown key may have meant, from the fields of the section it stands in."""
-    section: Any = model
-    for part in path[:-1]:
-        if _is_section(section):
-            field = section.model_fields.get(str(part))
-            section = field.annotation if field else None
-        else:  # a dict of sections, and `part` a name in it
-            section = get_args(section)[-1] if get_args(section) else None
-    if not _is_section(section):
-        return ""
-    names = list(section.model_fields)
-    close = difflib.get_close_matches(str(path[-1]), names, n=1)
-    return f"Did you mean '{close[0]}'?" if close else f"Known keys: {', '.join(names)}."
-
-
-def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _kind(data: object) -> str:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from gateway.protocol import LimitedProtocol
+from gateway.protocol import ClientConnection
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream
 from tests.gateway.running_gateway import RunningGateway
 
@@ -28,9 +28,9 @@ def chunked(gateway: RunningGateway, trailer: bytes) -> bytes:
     return head + b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(BODY), BODY, trailer)
 
 
-def only_connection(gateway: RunningGateway) -> LimitedProtocol:
+def only_connection(gateway: RunningGateway) -> ClientConnection:
     [connection] = gateway.server.server_state.connections
-    return cast(LimitedProtocol, connection)
+    return cast(ClientConnection, connection)
 
 
 def test_a_trailer_is_no_header(gateway: RunningGateway) -> None:
@@ -57,7 +57,7 @@ def test_a_connection_is_idle_also_after_an_answer_that_was_read_slowly(
         received = 0
         while received < 20_000_000:
             received += len(raw.recv(1 << 20))
-        gateway.wait(lambda: only_connection(gateway)._deadline is not None)
+        gateway.wait(lambda: only_connection(gateway).deadline is not None)
 
 
 def test_pipelining_does_not_excuse_a_client_that_never_reads(
@@ -68,8 +68,8 @@ def test_pipelining_does_not_excuse_a_client_that_never_reads(
         raw.sendall(gateway.head(len(STREAM)) + STREAM)
         scripted_upstream.wait_until_stuck()
         raw.sendall(gateway.head(len(BODY)) + BODY)
-        gateway.wait(lambda: only_connection(gateway).pipeline)
-        gateway.wait(lambda: only_connection(gateway)._deadline is not None)
+        gateway.wait(lambda: only_connection(gateway).waiting)
+        gateway.wait(lambda: only_connection(gateway).deadline is not None)
 
 
 def test_done_ends_the_answer_though_the_upstream_stalls(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:

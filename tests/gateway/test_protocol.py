@@ -1,11 +1,15 @@
 """Connections that do not behave."""
 
 import socket
+import threading
 import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
 
+from gateway.protocol import PIPELINED
+from gateway.request import HELD_BYTES
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream
 from tests.gateway.running_gateway import RunningGateway
 
@@ -112,6 +116,126 @@ def test_requests_on_one_connection_and_pipelined(gateway: RunningGateway) -> No
     assert len(gateway.usage(3)) == 3
 
 
+def test_pipelined_requests_are_answered_in_order(gateway: RunningGateway) -> None:
+    chat = b'{"model":"m","messages":[],"stream":true}'
+    head = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+    with gateway.connect() as raw:
+        raw.sendall(gateway.head(len(chat)) + chat + head + b"GARBAGE\r\n\r\n")
+        received = answer(raw)
+    first, second, third = received.split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200")
+    assert first.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert second.startswith(b"200")
+    assert third.startswith(b"400")
+
+
+def test_a_client_that_asks_for_more_than_may_wait_is_served_all_the_same(gateway: RunningGateway) -> None:
+    with gateway.connect() as raw:
+        raw.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n" * 5 * PIPELINED)
+        received = b""
+        while received.count(b"HTTP/1.1 200") < 5 * PIPELINED:
+            data = raw.recv(65536)
+            assert data
+            received += data
+
+
+def test_garbage_behind_a_stream_does_not_break_into_it(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    go_on = threading.Event()
+    scripted_upstream.next(Behaviour(content=("a", "b"), go_on=go_on))
+    body = b'{"model":"m","messages":[],"stream":true}'
+    with gateway.connect() as raw:
+        raw.sendall(gateway.head(len(body)) + body)
+        received = raw.recv(65536)
+        raw.sendall(b"\x16\x03\x01\r\n\r\n" + b"x" * 100_000)
+        go_on.set()
+        received += answer(raw)
+    stream, refusal = received.split(b"0\r\n\r\nHTTP/1.1 ")
+    assert b"data: [DONE]" in stream
+    assert refusal.startswith(b"400 ")
+
+
+def test_a_body_that_is_not_framed_right_is_refused_and_recorded(gateway: RunningGateway) -> None:
+    head = gateway.head(0).replace(b"content-length: 0", b"transfer-encoding: chunked")
+    with gateway.connect() as raw:
+        raw.sendall(head + b"5\r\n{}")
+        gateway.wait(lambda: gateway.application.traffic.open)
+        raw.sendall(b"123456789")
+        received = answer(raw)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in received
+    assert gateway.usage(1)[0].error == "invalid_http"
+
+
+def test_a_large_body_does_not_hide_that_its_client_left(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.next(Behaviour(stop_at=0, stop="stall"))
+    body = b'{"model":"m","messages":[],"x":"' + b"x" * 10 * HELD_BYTES + b'"}'
+    with gateway.connect() as raw:
+        raw.sendall(gateway.head(len(body)) + body)
+        scripted_upstream.wait_until(lambda: scripted_upstream.requests)
+    scripted_upstream.wait_until(lambda: scripted_upstream.requests[0].disconnected)
+
+
+def test_a_client_that_closes_its_half_has_left(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:
+    scripted_upstream.next(Behaviour(stop_at=0, stop="stall"))
+    body = b'{"model":"m","messages":[]}'
+    with gateway.connect() as raw:
+        raw.sendall(gateway.head(len(body)) + body)
+        scripted_upstream.wait_until(lambda: scripted_upstream.requests)
+        raw.shutdown(socket.SHUT_WR)
+        scripted_upstream.wait_until(lambda: scripted_upstream.requests[0].disconnected)
+        assert answer(raw) == b""
+
+
+def test_http_1_0_has_neither_chunks_nor_a_second_request(gateway: RunningGateway) -> None:
+    body = b'{"model":"m","messages":[],"stream":true}'
+    head = gateway.head(len(body)).replace(b"HTTP/1.1", b"HTTP/1.0")[:-2] + b"connection: keep-alive\r\n\r\n"
+    with gateway.connect() as raw:
+        raw.sendall(head + body)
+        received_head, received = answer(raw).split(b"\r\n\r\n", 1)
+    assert b"connection: close" in received_head
+    assert b"chunked" not in received_head
+    assert received.startswith(b"data: ")
+    assert received.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/v1/chat/completions"])
+def test_head_has_no_body(gateway: RunningGateway, path: str) -> None:
+    request = f"HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode()
+    with gateway.connect() as raw:
+        raw.sendall(request)
+        received = answer(raw)
+    assert received.startswith(b"HTTP/1.1 405 ")
+    assert received.endswith(b"\r\n\r\n")
+
+
+def test_a_wish_for_another_protocol_is_passed_over(gateway: RunningGateway) -> None:
+    with gateway.connect() as raw:
+        raw.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
+        received = answer(raw)
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in received
+
+
+def test_an_answer_has_the_date(gateway: RunningGateway) -> None:
+    response = gateway.post({"model": "m", "messages": []})
+    assert abs(parsedate_to_datetime(response.headers["date"]).timestamp() - time.time()) < 60
+
+
+def test_a_request_begins_when_its_first_byte_is_read(gateway: RunningGateway) -> None:
+    body = b'{"model":"m","messages":[]}'
+    request = gateway.head(len(body)) + body
+    with gateway.connect() as raw:
+        raw.sendall(request[:20])
+        time.sleep(0.3)
+        raw.sendall(request[20:])
+        raw.recv(1000)
+    assert gateway.usage(1)[0].duration_ms >= 300
+
+
 def test_expect_100_continue(gateway: RunningGateway) -> None:
     body = b'{"model":"m","messages":[]}'
     head = gateway.head(len(body))[:-2] + b"expect: 100-continue\r\n\r\n"
@@ -120,3 +244,14 @@ def test_expect_100_continue(gateway: RunningGateway) -> None:
         assert raw.recv(1000).startswith(b"HTTP/1.1 100")
         raw.sendall(body)
         assert raw.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_is_announced_too_large_is_not_asked_for(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream
+) -> None:
+    with (
+        RunningGateway(tmp_path, scripted_upstream.url, limits={"body_bytes": 100}) as gateway,
+        gateway.connect() as raw,
+    ):
+        raw.sendall(gateway.head(1000)[:-2] + b"expect: 100-continue\r\n\r\n")
+        assert answer(raw).startswith(b"HTTP/1.1 413 ")

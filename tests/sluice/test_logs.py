@@ -1,7 +1,7 @@
 import json
 import logging
 
-from sluice.logs import JsonLines, redact
+from sluice.logs import HANDLED_REQUEST, JsonLines, redact
 
 KEY = "sk-sluice-abcdefghijkl-" + "S3cret" * 6 + "wxyz"
 
@@ -26,3 +26,14 @@ def test_redact_knows_other_providers_keys_and_bearer_tokens() -> None:
     assert "proj" not in redact("sk-projAbCdEfGh12345678")
     assert redact("postgresql://ada:S3cret@db/x, https://h:80/a@b") == "postgresql://ada:***@db/x, https://h:80/a@b"
     assert redact("nothing to hide") == "nothing to hide"
+
+
+def test_fields_and_the_request_at_hand() -> None:
+    record = logging.LogRecord("gateway", logging.INFO, "f", 1, "done", (), None)
+    record.fields = {"status": 200, "key": KEY, "model": None}
+    assert "request_id" not in JsonLines().format(record)
+    token = HANDLED_REQUEST.set("req-1")
+    line = json.loads(JsonLines().format(record))
+    HANDLED_REQUEST.reset(token)
+    assert (line["request_id"], line["status"], line["key"]) == ("req-1", 200, "sk-sluice-abcdefghijkl-***")
+    assert "model" not in line

@@ -24,6 +24,7 @@ def test_shipped_files_hold_the_defaults() -> None:
     shipped = load_settings(REPOSITORY / "configs", {})
     assert shipped.gateway == Settings().gateway
     assert shipped.platform == Settings().platform
+    assert shipped.telemetry == Settings().telemetry
     assert set(shipped.models) == {"smollm2", "minilm"}
 
 
@@ -35,6 +36,12 @@ def test_every_setting_of_the_gateway_is_shown_in_its_file() -> None:
     for section in (gateway.limits, gateway.upstream, gateway.keys, gateway.usage):
         known |= set(type(section).model_fields)
     assert shown == known
+
+
+def test_every_setting_of_telemetry_is_shown_in_its_file() -> None:
+    text = (REPOSITORY / "configs" / "telemetry.yaml").read_text()
+    shown = set(re.findall(r"^\s*(\w+):", text, re.MULTILINE))
+    assert shown == {"telemetry", *type(Settings().telemetry).model_fields}
 
 
 def test_variables_go_over_files(tmp_path: Path) -> None:
@@ -57,6 +64,20 @@ def test_variables_go_over_files(tmp_path: Path) -> None:
         ),
         ("gateway:\n  drain_seconds: .inf\n", "line 2: gateway.drain_seconds: input should be a finite number"),
         ("gateway:\n  port: 1\n  port: 2\n", "line 3: 'port' is given twice."),
+        ("gateway:\n  access_log: some\n", "line 2: gateway.access_log: input should be 'none', 'errors' or 'all'"),
+        ("telemetry:\n  sample: 1.1\n", "line 2: telemetry.sample: input should be less than or equal to 1"),
+        ("telemetry:\n  sample: .nan\n", "line 2: telemetry.sample: input should be"),
+        ("telemetry:\n  metrics_seconds: 0\n", "line 2: telemetry.metrics_seconds: input should be greater than 0"),
+        ("telemetry:\n  otlp_endpoint: collector:4318\n", "line 2: telemetry.otlp_endpoint: expected the base URL of"),
+        (
+            "telemetry:\n  otlp_endpoint: http://c/v1/traces\n",
+            "line 2: telemetry.otlp_endpoint: expected the collector's",
+        ),
+        ("telemetry:\n  otlp_endpoint: http://a:b@c\n", "line 2: telemetry.otlp_endpoint: holds a user or password"),
+        (
+            "guardrails:\n  policies:\n    p: {keep_days: 0}\n",
+            "line 3: guardrails.policies.p.keep_days: input should be greater than or equal to 1",
+        ),
         ("gateway: [1\n", "line 2: not valid YAML"),
         ("gateway: 5\n", "line 1: gateway: input should be a valid dictionary"),
         ("- gateway\n", "line 1: expected sections such as 'gateway:', found a list."),
@@ -118,3 +139,11 @@ def test_replicas_and_workers_take_further_ports() -> None:
     assert list(ports_of(settings.models["m"])) == [20, 21, 22, 23]
     assert list(worker_ports(settings.gateway)) == [11, 12, 13]
     assert list(worker_ports(Settings().gateway)) == []
+
+
+def test_every_setting_of_the_cache_and_of_redis_is_shown_with_its_default() -> None:
+    shipped = load_settings(REPOSITORY / "configs", {})
+    assert (shipped.cache, shipped.redis) == (Settings().cache, Settings().redis)
+    for name, file in (("cache", "cache.yaml"), ("redis", "platform.yaml")):
+        text = (REPOSITORY / "configs" / file).read_text().partition(f"\n{name}:\n")[2]
+        assert set(re.findall(r"^  (\w+):", text, re.MULTILINE)) == set(type(getattr(shipped, name)).model_fields)

@@ -48,6 +48,7 @@ class Policy:
     Attributes:
         id: `<name>@<hash>` of what it says and of the validators' code: equal ids decide alike.
         checks_input, checks_output: whether it looks at requests, and at answers, at all.
+        keep_days: for how long requests and answers are kept; None: they are not.
     """
 
     def __init__(self, name: str, settings: "PolicySettings") -> None:
@@ -55,6 +56,7 @@ class Policy:
 
         self.name = name
         self.id = policy_id(name, settings)
+        self.keep_days = settings.keep_days if settings.keep_bodies else None
         self._window = settings.hold_back
         self._actions = dict(settings.input.actions)
         # Those that block look at the text as it came, so they stand before the one that changes it.
@@ -145,7 +147,8 @@ def _check(name: Validator, action: Action) -> Check:
 
 def policy_id(name: str, settings: "PolicySettings") -> str:
     """`<name>@<hash>` of what a policy says and of the validators' code."""
-    digest = sha256(msgspec.json.encode(settings.model_dump()))
+    # What is kept of a request changes nothing about what is decided.
+    digest = sha256(msgspec.json.encode(settings.model_dump(exclude={"keep_bodies", "keep_days"})))
     for module in ("finding", "hold_back", "injection", "pii", "secrets"):
         digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     return f"{name}@{digest.hexdigest()[:12]}"

@@ -34,6 +34,8 @@ http {{
         default_type application/json;
         location = /v1/chat/completions {{ return 200 '{answer}'; }}
         location = /health {{ return 200; }}
+        location = /v1/traces {{ return 200; }}
+        location = /v1/metrics {{ return 200; }}
         location / {{ return 404 '{{}}'; }}
     }}
 }}

@@ -214,10 +214,11 @@ def test_a_huge_body_is_refused_and_only_after_the_key(gateway: Administered) ->
     assert gateway.ask(None, "POST", "/teams", content=body).status_code == 401
     assert gateway.ask("app", "POST", "/teams", content=body).status_code == 403
     head = f"POST /admin/teams HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {gateway.tokens['admin']}\r\n"
-    with gateway.connect() as connection:  # announces nothing, and would never end
+    with gateway.connect() as connection:  # announces nothing
         connection.sendall(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
         for _ in range(BODY_BYTES // 4096 + 2):
             connection.sendall(b"1000\r\n" + b"a" * 4096 + b"\r\n")
+        connection.sendall(b"0\r\n\r\n")
         assert b" 413 " in connection.recv(4096)
 
 

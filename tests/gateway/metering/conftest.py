@@ -21,7 +21,8 @@ class Budgeted:
     def __init__(self, gateway: RunningGateway, budgets: dict[str, int]) -> None:
         self.gateway = gateway
         # No window of a day or an hour ends while a test runs.
-        gateway.application.traffic._budgets._clock = lambda: NOON
+        metering = gateway.application.traffic._metering
+        metering.ledger.clock = metering._spent._clock = lambda: NOON
         self.key, self.token = create_key(gateway.engine, owner="ada", budgets=budgets)
 
     def call(self, content: str = "Hello", path: str = "/v1/chat/completions", **further: Any) -> httpx.Response:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from gateway.endpoints import ENDPOINTS
+from gateway.envelope import read_envelope
 from gateway.metering.demand import MEDIA_TOKENS, TEMPLATE_TOKENS, Demand, read_demand
 from sluice.errors import InvalidRequest
 
@@ -12,7 +13,11 @@ TEXT: Any = {"model": "m", "prompt": "Once"}
 
 
 def read(body: dict[str, Any], path: str = "/v1/chat/completions") -> Demand:
-    return read_demand(json.dumps(body, ensure_ascii=False).encode(), ENDPOINTS[path])
+    return read_demand(read_envelope(encoded(body)), ENDPOINTS[path])
+
+
+def encoded(body: dict[str, Any]) -> bytes:
+    return json.dumps({"model": "m"} | body, ensure_ascii=False).encode()
 
 
 def test_a_prompt_has_no_more_tokens_than_bytes() -> None:
@@ -28,7 +33,8 @@ def test_a_picture_counts_as_much_as_one_can() -> None:
     assert read({"messages": [{"role": "user", "content": [part]}]}).prompt > 2 * MEDIA_TOKENS
     assert read({"messages": [{"role": "user", "content": [spoken]}]}).prompt < 1_000
     escaped = json.dumps({"messages": [{"role": "user", "content": [part]}]}).replace("_url", "\\u005fur\\u006C")
-    assert read_demand(escaped.encode(), ENDPOINTS["/v1/chat/completions"]).prompt > 2 * MEDIA_TOKENS
+    escaped = escaped.replace("{", '{"model":"m",', 1)
+    assert read_demand(read_envelope(escaped.encode()), ENDPOINTS["/v1/chat/completions"]).prompt > 2 * MEDIA_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def test_a_picture_counts_as_much_as_one_can() -> None:
 def test_what_a_chat_asks_for(further: dict[str, Any], choices: int, completion: int | None, fields: list[str]) -> None:
     demand = read(HELLO | further)
     assert (demand.choices, demand.completion, list(demand.limit_fields)) == (choices, completion, fields)
-    limited = json.loads(demand.limited(3))
+    limited = json.loads(demand.limited(encoded(HELLO | further), 3))
     assert [limited[name] for name in fields] == [3] * len(fields)
 
 
@@ -63,10 +69,12 @@ def test_what_a_chat_asks_for(further: dict[str, Any], choices: int, completion:
     ],
 )
 def test_what_a_completion_asks_for(further: dict[str, Any], choices: int, completion: int | None) -> None:
+    body = encoded(TEXT | further)
     demand = read(TEXT | further, "/v1/completions")
     assert (demand.choices, demand.completion) == (choices, completion)
-    assert json.loads(demand.body).get("max_tokens") == completion, "some servers take none for no end"
-    assert json.loads(demand.limited(3))["max_tokens"] == 3
+    said = demand.said(body) if demand.unsaid else body
+    assert json.loads(said).get("max_tokens") == completion, "some servers take none for no end"
+    assert json.loads(demand.limited(body, 3))["max_tokens"] == 3
 
 
 def test_embeddings_are_prompts_alone() -> None:
@@ -77,21 +85,24 @@ def test_embeddings_are_prompts_alone() -> None:
 
 def test_a_limit_takes_the_place_of_the_wish_and_touches_nothing_else() -> None:
     body = HELLO | {"max_tokens": 500, "min_tokens": 100, "temperature": 0.10}
-    limited = json.loads(read(body).limited(3))
+    limited = json.loads(read(body).limited(encoded(body), 3))
     assert limited == body | {"max_tokens": 3, "min_tokens": 0}
 
 
 def test_what_can_be_tokenized() -> None:
-    asked = read(HELLO | {"max_tokens": 3, "stream": True}).to_tokenize()
+    asked = read(HELLO | {"max_tokens": 3, "stream": True}).to_tokenize(
+        encoded(HELLO | {"max_tokens": 3, "stream": True})
+    )
     assert asked is not None
     assert json.loads(asked) == HELLO
-    asked = read(TEXT, "/v1/completions").to_tokenize()
+    asked = read(TEXT, "/v1/completions").to_tokenize(encoded(TEXT))
     assert asked is not None
     assert json.loads(asked) == TEXT
-    assert read(TEXT | {"prompt": ["a", "b"]}, "/v1/completions").to_tokenize() is None
-    assert read(TEXT | {"suffix": "end"}, "/v1/completions").to_tokenize() is None
+    for further in ({"prompt": ["a", "b"]}, {"suffix": "end"}):
+        assert read(TEXT | further, "/v1/completions").to_tokenize(encoded(TEXT | further)) is None
     picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
-    assert read({"model": "m", "messages": [{"role": "user", "content": [picture]}]}).to_tokenize() is None
+    shown = {"messages": [{"role": "user", "content": [picture]}]}
+    assert read(shown).to_tokenize(encoded(shown)) is None
 
 
 @pytest.mark.parametrize(
@@ -110,6 +121,12 @@ def test_a_limit_that_servers_could_read_otherwise_is_refused(further: dict[str,
         read(HELLO | further)
 
 
-def test_a_name_that_is_not_unicode_is_refused() -> None:
+def test_fields_with_escaped_names_and_fields_given_twice_count_as_servers_read_them() -> None:
+    body = b'{"model":"m","messages":[],"max_tokens":5,"max_tok\\u0065ns":7}'
+    assert read_demand(read_envelope(body), ENDPOINTS["/v1/chat/completions"]).completion == 7
+
+
+def test_a_name_that_is_not_unicode_is_refused_where_the_body_is_written_anew() -> None:
+    body = b'{"model":"m","\xff":1}'
     with pytest.raises(InvalidRequest, match="not UTF-8"):
-        read_demand(b'{"model":"m","\xff":1}', ENDPOINTS["/v1/chat/completions"])
+        read_demand(read_envelope(body), ENDPOINTS["/v1/chat/completions"]).limited(body, 3)

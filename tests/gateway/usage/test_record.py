@@ -54,12 +54,10 @@ def test_record_of_an_earlier_version_is_understood() -> None:
 
 
 def test_record_of_a_later_version_is_understood() -> None:
-    line = (
-        b'["r","k","m","chat.completions",200,null,true,1,0,2,3.5,4.5,null,3,"p","n@1","safe@2","[]","not known yet"]\n'
-    )
+    line = b'["r","k","m","chat.completions",200,null,true,1,0,2,3.5,4.5,null,3,"p","n@1","safe@2","[]",7,"b","hit","not known yet"]\n'
     record = UsageRecord(
-        "r", "k", "m", "chat.completions", 200, None, True, 1, 0, 2, 3.5, 4.5, None, 3, "p", "n@1", "safe@2", "[]"
-    )
+        "r", "k", "m", "chat.completions", 200, None, True, 1, 0, 2, 3.5, 4.5, None, 3, "p", "n@1", "safe@2", "[]", 7, "b", "hit"
+    )  # fmt: skip
     assert decode(line) == ([record], 0)
 
 

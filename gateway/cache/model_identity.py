@@ -1,0 +1,40 @@
+"""What answers under a model's name, so exactly that another model under the same name is told apart."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from sluice.home import Home
+from sluice.models.sources import read_record
+from sluice.settings import ModelSettings, Settings
+
+
+def model_identities(settings: Settings) -> dict[str, str]:
+    """By route, what answers: the weights with the settings they run under, or the server elsewhere with the name it
+    knows the model by. A model that is not fetched yet has none.
+
+    Reads files: not on an event loop.
+    """
+    home = Home(settings.platform.home.absolute())
+    identities: dict[str, str] = {}
+    for name, model in settings.models.items():
+        if weights := _weights(name, model, home):
+            identities[name] = f"{weights} {model.model_dump_json(exclude={'port', 'replicas', 'start_seconds'})}"
+    for name, route in settings.routes.items():
+        identities[name] = route.model_dump_json(include={"url", "provider", "model"})
+    return identities
+
+
+def _weights(name: str, model: ModelSettings, home: Home) -> str | None:
+    if record := read_record(name, model, home):
+        return record.digest
+    path = model.source.path
+    return _state(path) if path is not None and path.is_dir() else None
+
+
+def _state(folder: Path) -> str:
+    """Of a folder that is used where it lies: its files' sizes and times, since reading gigabytes takes minutes."""
+    digest = sha256()
+    for file in sorted(folder.iterdir()):
+        state = file.stat()
+        digest.update(f"{file.name}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+    return f"files:{digest.hexdigest()}"
