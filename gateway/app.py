@@ -12,7 +12,10 @@ from gateway.asgi import answer_by_asgi
 from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
+from gateway.metering.lease_journal import LeaseJournal
+from gateway.metering.lease_recovery import LeaseRecovery
 from gateway.metering.memory_ledger import MemoryLedger
+from gateway.metering.redis_ledger import RedisLedger
 from gateway.metering.step import MeteringStep
 from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
@@ -64,10 +67,14 @@ def create_app(settings: Settings) -> GatewayApplication:
     engine = connect(settings.database_url)
     keyring = Keyring(engine, gateway.keys)
     prompts = PromptCache(engine, gateway.keys.stale_seconds)
-    journal = Journal(Home(settings.platform.home).journal, gateway.usage.segment_bytes)
+    home = Home(settings.platform.home)
+    journal = Journal(home.journal, gateway.usage.segment_bytes)
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
-    metering = MeteringStep(keyring, engine, usage_writer, MemoryLedger())
+    leases = LeaseJournal(home.leases, journal.owner)
+    shared = RedisLedger(settings.redis, leases, usage_writer.flush) if settings.redis.url else None
+    metering = MeteringStep(keyring, engine, usage_writer, shared or MemoryLedger(), leases)
+    recovery = LeaseRecovery(leases, journal, usage_writer, engine, shared and shared.settle)
     cache = ResponseCache(settings) if settings.cache.enabled else None
     metrics = Metrics()
     telemetry = Telemetry(settings, metrics, engine)
@@ -75,12 +82,17 @@ def create_app(settings: Settings) -> GatewayApplication:
     guardrails = Guardrails(settings, metrics, telemetry.bodies)
     if cache is not None:
         metrics.gauges += cache.gauges()
+    if shared is not None:
+        metrics.gauges += shared.gauges()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await guardrails.start()
         await keyring.start()
         await usage_writer.start()
+        if shared is not None:
+            await shared.start()
+        await recovery.start()
         await telemetry.start()
         if cache is not None:
             await cache.start()
@@ -91,7 +103,10 @@ def create_app(settings: Settings) -> GatewayApplication:
         await services.close()
         if cache is not None:
             await cache.close()
+        await recovery.stop()
+        await metering.ledger.close()
         await usage_writer.stop()
+        leases.close()
         await telemetry.stop()
         prompts.close()
         guardrails.stop()
@@ -108,7 +123,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
     )
     app.include_router(models_api.router(keyring, routes))
-    app.include_router(operations.router(app.traffic, keyring, usage_writer, metrics, gateway.keys))
+    app.include_router(operations.router(app.traffic, keyring, routes, usage_writer, metrics, gateway.keys))
     app.include_router(admin.router(engine, keyring, settings))
     install_error_responses(app)
     openapi.install(app)

@@ -22,12 +22,15 @@ async def answer_by_asgi(application: ASGIApp, request: Request) -> None:
         request.keep_alive = False  # the body was not read to its end
         request.send(error.status, *render_error(error))
         return
+    tasks = request.connection.server_state.tasks  # which the server lets end before it stops
+    tasks.add(request.task)
     try:
         await application(call.scope, call.receive, call.send)
     except Exception:
-        if request.answered:
-            return  # Starlette raises again what it has answered with 500, and logged
-        log.exception("unexpected error at %s", request.path)
+        if not request.answered:  # Starlette raises again what it has answered with 500, and logged
+            log.exception("unexpected error at %s", request.path)
+    finally:
+        tasks.discard(request.task)
     if not request.answered and not request.gone:
         request.connection.transport.abort()
 

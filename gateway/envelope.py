@@ -141,6 +141,11 @@ def body_for_upstream(body: bytes, envelope: Envelope, endpoint: Endpoint, upstr
     return msgspec.json.encode(fields)
 
 
+def with_model(body: bytes, model: str) -> bytes:
+    """A body that was ready to be sent, for an upstream that knows the model by another name."""
+    return msgspec.json.encode(read_fields(body) | {"model": Raw(msgspec.json.encode(model))})
+
+
 def _wrong(message: str, field: str) -> InvalidRequest:
     found = _MESSAGE.match(message)
     what, within = (found["what"], found["param"]) if found else (message, None)

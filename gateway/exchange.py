@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from gateway.sse import EventCopy
 from gateway.telemetry.telemetry import Telemetry
 from gateway.tokens import NO_TOKENS, TokenUsage
 from gateway.usage import UsageRecord, UsageWriter
-from sluice.errors import SluiceError
+from sluice.errors import SluiceError, UpstreamTimeout
 from sluice.identity import Identity
 from sluice.logs import HANDLED_REQUEST
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
     from gateway.metering.call import LeasedCall
+    from gateway.routing.failure import FailedAttempt
+    from gateway.routing.target import Target
     from gateway.telemetry.bodies import KeptBody
     from gateway.telemetry.trace_context import TraceContext
 
@@ -33,9 +36,11 @@ class Exchange:
     gave the stored prompt that it named. `leased` is what the call holds of its budgets and limits; what is
     `charged_elsewhere` costs nothing here: a service's answer (the calls that it makes with its caller's key do), and one
     that the cache had. `recording` takes the answer down, where the cache may keep it. `headers` are further ones of the
-    response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept` collects its bodies, where a
-    policy keeps them; `first_token` is when the first event of a stream went to the client. `status`, `error`, `duration`
-    and `charged` tell how it ended, once it has.
+    response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept`
+    collects its bodies, where a policy keeps them; `first_token` is when the first event of a stream went to the client.
+    `status`, `error`, `duration` and `charged` tell how it ended, once it has. `target` is the upstream that was asked
+    last, and `failed_attempts` were made before that, in vain; `total_seconds` is the most that all of them together may
+    take.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
@@ -65,6 +70,9 @@ class Exchange:
     recording: "Recording | None" = None
     response_started = False
     ending: SluiceError | None = None
+    target: "Target | None" = None
+    failed_attempts: "tuple[FailedAttempt, ...]" = ()
+    total_seconds = inf
     closed = False
 
     def __init__(
@@ -75,10 +83,15 @@ class Exchange:
         self.request_id = new_request_id()
         HANDLED_REQUEST.set(self.request_id)
         self.started = request.started
-        self._usage_writer = usage_writer
+        self.usage_writer = usage_writer
         self._metrics = metrics
         self._telemetry = telemetry
         request.on_gone = self._client_left
+
+    def end_if_late(self, now: float) -> None:
+        """Called once a second (`time.perf_counter`): stop working on an answer that takes too long."""
+        if now - self.started > self.total_seconds:
+            self.end(UpstreamTimeout(f"The answer was not complete within {self.total_seconds:g} s (total_seconds)."))
 
     def _client_left(self) -> None:
         self.end(ClientGone())
@@ -88,6 +101,21 @@ class Exchange:
         if not self.closed and self.ending is None:
             self.ending = reason
             self.request.task.cancel()
+
+    @property
+    def upstream(self) -> str:
+        """The name of the upstream that was asked last; empty before that."""
+        return "" if self.target is None else self.target.name
+
+    async def attempt_failed(self, attempt: "FailedAttempt") -> None:
+        """Note an attempt that gave no answer, before another is made.
+
+        Raises:
+            SluiceError: it may have cost tokens, and what is left does not allow for another.
+        """
+        self.failed_attempts = (*self.failed_attempts, attempt)
+        if attempt.may_have_cost and self.leased is not None:
+            await self.leased.renew(attempt.seconds)
 
     def close(self, status: int, error: str | None = None, *, failure: SluiceError | None = None) -> None:
         """Record what the request used, once; called before the client has the end of its answer.
@@ -105,13 +133,15 @@ class Exchange:
         usage = self.token_usage()
         charged, cost = 0 if self.charged_elsewhere else usage.total_tokens, 0
         if self.leased is not None:
-            charged, cost = self.leased.settle(self.usage or (self.copy and self.copy.usage), self.copy, failure)
+            price = self.target and self.target.price
+            reported = self.usage or (self.copy and self.copy.usage)
+            charged, cost = self.leased.settle(reported, self.copy, failure, price)
             self.meters = self.leased.headers()
         self.charged = charged
         if self.recording is not None:
             self.recording.end(self, status, error)
         if self.identity is not None:
-            self._usage_writer.record(
+            self.usage_writer.record(
                 UsageRecord(
                     self.request_id,
                     self.identity.key_id,
@@ -132,7 +162,7 @@ class Exchange:
                     self.policy,
                     self.verdicts,
                     cost,
-                    None,
+                    self.target and self.target.name,
                     self.cache,
                 )
             )

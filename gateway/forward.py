@@ -87,6 +87,8 @@ def send_error(exchange: Exchange, error: SluiceError) -> None:
     if exchange.guard is not None:
         error = exchange.guard.checked(error)
     exchange.close(error.status, error.code, failure=error)
+    if exchange.request.answered:
+        return
     body = msgspec.json.encode(openai_body(error))
     if not exchange.response_started:
         send_whole(exchange, error.status, b"application/json", body, error.retry_after)
@@ -98,7 +100,6 @@ def send_whole(
     exchange: Exchange, status: int, content_type: bytes, body: bytes, retry_after: bytes | None = None
 ) -> None:
     """A response of known length."""
-    exchange.response_started = True
     headers = WHOLE_HEADERS % (content_type, len(body), exchange.request_id.encode())
     if exchange.headers:
         headers += render(exchange.headers.items())
@@ -107,4 +108,5 @@ def send_whole(
         headers += b"retry-after: %b\r\n" % retry_after
     if status in CLOSING:
         exchange.request.keep_alive = False
+    exchange.response_started = True
     exchange.request.send(status, headers, body)

@@ -23,9 +23,8 @@ from gateway.request import ClientGone, Request, read_head
 from gateway.routing import Routes
 from gateway.services import ServicePath, ServiceTraffic, key_for_service
 from gateway.telemetry.telemetry import Telemetry
-from gateway.upstream_errors import error_of
 from gateway.usage import UsageWriter
-from sluice.errors import MethodNotAllowed, SluiceError, Stopping
+from sluice.errors import MethodNotAllowed, SluiceError, Stopping, UpstreamFailed, UpstreamTimeout
 from sluice.identity import Keyring
 
 log = logging.getLogger(__name__)
@@ -117,16 +116,20 @@ class ModelTraffic:
         if route.is_service:
             exchange.charged_elsewhere = True
             headers += key_for_service(token)
-        response = await route.upstream.request("POST", endpoint.upstream_path, body, headers)
+        response = await route.send(exchange, endpoint, body, headers)
         exchange.first_byte = time.perf_counter()
+        target = exchange.target
+        assert target is not None
         try:
-            if response.status >= 300:
-                raise error_of(response.status, await response.read(), response.headers)
             content_type = response.content_type
             if content_type.startswith(EVENT_STREAM):
                 await forward_stream(exchange, response, content_type, hide_usage=not envelope.asks_usage)
             else:
                 await forward_plain(exchange, response, content_type)
+            target.completed()
+        except (UpstreamFailed, UpstreamTimeout):
+            target.broke_off()
+            raise
         finally:
             response.close()
 

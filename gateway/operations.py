@@ -5,18 +5,25 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
+from gateway.routing import Routes
 from gateway.usage import UsageWriter
 from sluice.identity import Keyring
 from sluice.settings import KeySettings
 
 
 def router(
-    traffic: ModelTraffic, keyring: Keyring, usage_writer: UsageWriter, metrics: Metrics, keys: KeySettings
+    traffic: ModelTraffic,
+    keyring: Keyring,
+    routes: Routes,
+    usage_writer: UsageWriter,
+    metrics: Metrics,
+    keys: KeySettings,
 ) -> APIRouter:
     """The operators' endpoints; they need no key and tell nothing of any request."""
     api = APIRouter(tags=["operations"])
     registry = CollectorRegistry()
     registry.register(metrics)
+    registry.register(routes.metrics)
     metrics.gauges += [
         ("sluice_open_requests", "Requests being answered.", lambda: len(traffic.open)),
         ("sluice_usage_pending", "Usage records not yet in the database.", lambda: usage_writer.pending),

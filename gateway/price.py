@@ -15,6 +15,7 @@ class Price:
 
     def cost(self, prompt: int, cached: int, completion: int) -> int:
         """Of one call, rounded up to a billionth; `cached` are those of the prompt's tokens that cost less."""
+        cached = min(cached, prompt)
         fresh = prompt - cached
         return -(-(fresh * self.input + cached * self.cached + completion * self.output) // MILLION)
 

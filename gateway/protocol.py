@@ -22,7 +22,7 @@ BODY_HEADERS = (b"content-length", b"transfer-encoding")
 PIPELINED = 16
 """Requests that may wait for their turn on one connection before it is read no further."""
 
-_DISCARD: Any = deque[Any](maxlen=0)
+_DISCARD = cast(list[Header], deque[Header](maxlen=0))
 """Takes the trailers after a chunked body, which must not pass for headers (RFC 9110, section 6.5.1)."""
 
 
@@ -40,7 +40,7 @@ class ClientConnection(asyncio.Protocol):
 
     Args:
         answer: what answers a request, in a task of its own.
-        server_state: uvicorn's, for its list of connections and the current date.
+        server_state: uvicorn's, for its lists of what must end before it stops, and the current date.
 
     Attributes:
         waiting: requests behind the one that is being answered.
@@ -59,6 +59,7 @@ class ClientConnection(asyncio.Protocol):
         **_: object,
     ) -> None:
         self.limits = limits
+        self.server_state = server_state
         self.waiting: deque[Request] = deque()
         self.deadline: float | None = None
         self.writable = asyncio.Event()
@@ -67,7 +68,6 @@ class ClientConnection(asyncio.Protocol):
         self._answer = answer
         self._loop_wait = loop_wait
         self._fresh = True
-        self._state = server_state
         self._loop = asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -84,7 +84,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def date(self) -> bytes:
         """Now, as a header has it; uvicorn renders it once a second."""
-        return self._state.default_headers[0][1]
+        return self.server_state.default_headers[0][1]
 
     def close_if_late(self, now: float) -> None:
         """If the client has missed its deadline, refuse the body that somebody waits for, else close at once."""
@@ -132,10 +132,10 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.deadline = time.perf_counter() + self.limits.idle_seconds
-        self._state.connections.add(self)  # pyright: ignore[reportArgumentType]
+        self.server_state.connections.add(self)  # pyright: ignore[reportArgumentType]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state.connections.discard(self)  # pyright: ignore[reportArgumentType]
+        self.server_state.connections.discard(self)  # pyright: ignore[reportArgumentType]
         self.writable.set()
         self.waiting.clear()
         request = self._answering
@@ -235,7 +235,7 @@ class ClientConnection(asyncio.Protocol):
         if self.waiting:
             request = self._answering = self.waiting.popleft()
             if not request.complete:
-                self.deadline = request.started + self.limits.body_seconds
+                self.deadline = time.perf_counter() + self.limits.body_seconds
             request.task = self._loop.create_task(self._answer(request))
         elif self._refusal is not None and not self.transport.is_closing():
             line = STATUS_LINE[self._refusal.status]

@@ -24,12 +24,15 @@ class DrainingServer(Server):
         self._drain_seconds = drain_seconds
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second; once a second, connections that missed their deadline are closed."""
+        """Ten times a second; once a second, connections that missed their deadline are closed, and answers that take
+        too long are ended."""
         if counter % 10 == 0:
             now = time.perf_counter()
             for connection in list(self.server_state.connections):
                 if isinstance(connection, ClientConnection):
                     connection.close_if_late(now)
+            for exchange in self._application.traffic.open:
+                exchange.end_if_late(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

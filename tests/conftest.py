@@ -14,7 +14,7 @@ from sluice.database import connect, migrate
 from sluice.settings import Settings
 from tests.doubles.scripted_upstream import ScriptedUpstream
 
-pytest_plugins = ["tests.guard.fixtures", "tests.servers.minilm"]
+pytest_plugins = ["tests.guard.fixtures", "tests.servers.minilm", "tests.servers.redis"]
 
 # No test fails for being slow. Examples are new ones each time at a developer's desk, always the same in CI, where a
 # rare one must not stop somebody else's change.

@@ -75,6 +75,8 @@ class Recording:
             return None
         if exchange.verdicts != self._verdicts:  # decisions about an answer stand in the audit log, each time anew
             return None
+        if exchange.failed_attempts:  # another model may have answered, to which the route fell back
+            return None
         leased = exchange.leased
         if (copy is not None and copy.cut) or (leased is not None and leased.lease.limited_by is not None):
             return None

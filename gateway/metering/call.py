@@ -2,13 +2,17 @@
 
 import logging
 import time
+from dataclasses import replace
 
 from gateway.metering.lease import Ask, Lease, RateKind
+from gateway.metering.lease_journal import LeaseJournal
+from gateway.metering.ledger import Ledger
 from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
+from gateway.price import Price
 from gateway.sse import EventCopy
 from gateway.tokens import TokenUsage
 from gateway.upstream.failures import did_no_work
-from sluice.errors import SluiceError
+from sluice.errors import BudgetExhausted, SluiceError
 from sluice.identity import Budget
 
 log = logging.getLogger(__name__)
@@ -26,12 +30,20 @@ class LeasedCall:
         most: tokens that all answers together may have; 0: nobody counts them.
     """
 
-    __slots__ = ("_ask", "_began", "_most", "lease")
+    __slots__ = (
+        *("_ask", "_began", "_failed_money", "_failed_tokens", "_given_up", "_journal", "_ledger", "_most"),
+        *("_request_id", "lease"),
+    )
 
-    def __init__(self, lease: Lease, ask: Ask, *, most: int) -> None:
+    def __init__(self, ledger: Ledger, lease: Lease, ask: Ask, journal: LeaseJournal, *, most: int) -> None:
         self.lease = lease
+        self._ledger = ledger
         self._ask = ask
+        self._journal = journal
         self._most = most
+        self._request_id = ask.request_id
+        self._failed_tokens = self._failed_money = 0
+        self._given_up = False
         self._began = time.perf_counter()
 
     def copy(self, *, hide_usage: bool) -> EventCopy:
@@ -40,15 +52,41 @@ class LeasedCall:
             return EventCopy(hide_usage=hide_usage)
         return LeasedCopy(hide_usage=hide_usage, choices=self._ask.choices, most=self._most)
 
+    async def renew(self, seconds: float) -> None:
+        """Book an attempt that gave no answer at the most that it can have cost in so many seconds, and hold as much
+        again for another attempt.
+
+        Raises:
+            SluiceError: as `Ledger.lease`, where there is not that much.
+        """
+        plan, ask, held = self.lease.plan, self._ask, self.lease
+        tokens, money = self._at_most(ask.choices * (int(FASTEST * seconds) + IN_FLIGHT_TOKENS), plan.price)
+        held.settle(tokens, money)
+        self._failed_tokens += tokens
+        self._failed_money += money
+        self._given_up = True  # unless what follows is granted
+        self._ask = ask = replace(ask, request_id=f"{ask.request_id}+", completion=held.completion, exact=True)
+        self.lease = lease = await self._ledger.lease(plan, ask)
+        if lease.limited_by is not None:  # the answer cannot be made shorter any more
+            lease.settle(0, 0)
+            raise BudgetExhausted(f"After a failed attempt, {lease.limited_by.id} has too little left for another.")
+        self._given_up = False
+        self._began = time.perf_counter()
+
     def settle(
-        self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None
+        self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None, price: Price | None
     ) -> tuple[int, int]:
-        """Book the call, once; the tokens and the money it is charged."""
-        tokens, money = self._charge(reported, copy, failure)
+        """Book the call, once; the tokens and the money it is charged.
+
+        Args:
+            price: of the upstream that answered.
+        """
+        tokens, money = (0, 0) if self._given_up else self._charge(reported, copy, failure, price)
         if tokens > self.lease.tokens and self.lease.plan.counts_tokens:
             log.error("The upstream used %d tokens on a call that had leased %d.", tokens, self.lease.tokens)
+        self._journal.forget(self._request_id)
         self.lease.settle(tokens, money)
-        return tokens, money
+        return tokens + self._failed_tokens, money + self._failed_money
 
     def headers(self) -> bytes:
         """What the client is told of its budgets and limits, rendered."""
@@ -61,15 +99,17 @@ class LeasedCall:
         if lease.limited_by is not None:
             what = b"budget" if isinstance(lease.limited_by, Budget) else b"limit"
             lines += b"x-sluice-%b: limited; %b\r\n" % (what, lease.limited_by.id.encode())
+        elif lease.uncounted:
+            lines += b"x-sluice-budget: uncounted\r\n"
         elif lease.exceeded is not None:
             lines += b"x-sluice-budget: exceeded; %b\r\n" % lease.exceeded.id.encode()
         return lines
 
     def _charge(
-        self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None
+        self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None, price: Price | None
     ) -> tuple[int, int]:
         """What was reported of the whole; without that, the most that the engine can have used, within the lease."""
-        lease, ask, price = self.lease, self._ask, self.lease.plan.price
+        lease, ask = self.lease, self._ask
         if copy is not None and copy.cut:
             return lease.tokens, lease.money
         if reported is not None and (copy is None or copy.whole):
@@ -83,9 +123,13 @@ class LeasedCall:
         else:
             written = ask.choices * (int(FASTEST * (now - self._began)) + IN_FLIGHT_TOKENS)
         so_far = 0 if reported is None else reported.total_tokens
-        tokens = min(lease.tokens, max(ask.prompt + written, so_far))
-        money = 0 if price is None else min(lease.money, price.cost(ask.prompt, 0, max(written, so_far - ask.prompt)))
-        return tokens, money
+        return self._at_most(max(written, so_far - ask.prompt), price)
+
+    def _at_most(self, written: int, price: Price | None) -> tuple[int, int]:
+        """What a call that wrote so much can have cost, within its lease."""
+        lease, prompt = self.lease, self._ask.prompt
+        money = 0 if price is None else min(lease.money, price.cost(prompt, 0, written))
+        return min(lease.tokens, prompt + written), money
 
 
 LEFT = b"x-sluice-budget-remaining: %d\r\n"

@@ -66,8 +66,10 @@ class Lease:
         completion: tokens that each answer may have.
         limited_by: what made the answer shorter than asked for.
         exceeded: a soft budget that is spent.
+        uncounted: the ledger was lost, so nothing is held.
     """
 
+    uncounted = False
     __slots__ = ("completion", "exceeded", "limited_by", "money", "plan", "tokens")
 
     def __init__(self, plan: Plan, tokens: int, money: int, completion: int, limited_by: Budget | Limit | None) -> None:

@@ -6,6 +6,7 @@ many calls there are at once, in however many processes. Two implementations, on
 worker of a small deployment, and in Redis.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.metering.lease import Ask, Lease
@@ -14,7 +15,9 @@ from sluice.identity import Budget
 
 
 class Ledger(Protocol):
-    """Belongs to one event loop."""
+    """Belongs to one event loop. `clock` says which window it is."""
+
+    clock: Callable[[], float]
 
     async def lease(self, plan: Plan, ask: Ask) -> Lease:
         """Hold what a call may come to, the whole or as much as fits.

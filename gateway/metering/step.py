@@ -12,11 +12,11 @@ from gateway.exchange import Exchange
 from gateway.metering.call import LEFT, LeasedCall
 from gateway.metering.demand import Demand, read_demand
 from gateway.metering.lease import Ask, Lease, NeedsCount, Unopened
+from gateway.metering.lease_journal import LeaseJournal, OpenLease
 from gateway.metering.ledger import Ledger
-from gateway.metering.memory_ledger import MemoryLedger
 from gateway.metering.plan import Plan, make_plan
 from gateway.metering.spent import SpentReader
-from gateway.routing import Route
+from gateway.routing import Route, price_of
 from gateway.usage import UsageWriter
 from sluice.errors import BudgetExhausted, SluiceError
 from sluice.identity import Identity, Keyring
@@ -40,9 +40,12 @@ _tokenized = msgspec.json.Decoder(_Tokenized)
 class MeteringStep:
     """Leases for requests that budgets or limits apply to; all others it lets pass."""
 
-    def __init__(self, keyring: Keyring, engine: Engine, usage_writer: UsageWriter, ledger: MemoryLedger) -> None:
-        self.ledger: Ledger = ledger
+    def __init__(
+        self, keyring: Keyring, engine: Engine, usage_writer: UsageWriter, ledger: Ledger, journal: LeaseJournal
+    ) -> None:
+        self.ledger = ledger
         self._keyring = keyring
+        self._journal = journal
         self._spent = SpentReader(ledger, engine, usage_writer, ledger.clock)
         self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
         self._contexts: dict[str, int] = {}
@@ -64,39 +67,44 @@ class MeteringStep:
             return body
         if not plan.counts_tokens:
             ask = Ask(exchange.request_id, 0, 0, 0, exact=True)
-            exchange.leased = LeasedCall(await self._take(exchange, plan, ask), ask, most=0)
+            self._begin(exchange, await self._take(exchange, plan, ask), ask, most=0)
             return body
         demand = read_demand(envelope, exchange.endpoint)
         if demand.unsaid:
             body = demand.said(body)
-        context = route.context or self._contexts.get(route.name)
-        ask = _ask(exchange.request_id, demand, context)
+        context, reach = self._context(route)
+        ask = _ask(exchange.request_id, demand, reach)
         try:
-            if context is None and demand.completion is None:
+            if reach is None and demand.completion is None:
                 raise NeedsCount  # which tells the context too
             lease = await self._take(exchange, plan, ask)
         except NeedsCount:
             counted = await self._count(route, demand, body)
-            context = context or self._contexts.get(route.name)
-            ask = _ask(exchange.request_id, demand, context, counted, exact=True)
+            context, reach = self._context(route)
+            ask = _ask(exchange.request_id, demand, reach, counted, exact=True)
             lease = await self._take(exchange, plan, ask)
         limit = None
         if lease.limited_by is not None:
             limit = lease.completion if context is None else max(1, min(lease.completion, context - ask.prompt))
-        elif demand.completion is None and context is None:
+        elif demand.completion is None and reach is None:
             limit = UNKNOWN_COMPLETION
-        most = next((most for most in (limit, demand.completion, context) if most is not None), 0)
-        exchange.leased = LeasedCall(lease, ask, most=demand.choices * most)
+        most = next((most for most in (limit, demand.completion, reach) if most is not None), 0)
+        self._begin(exchange, lease, ask, most=demand.choices * most)
         return body if limit is None else demand.limited(body, limit)
 
     def _plan(self, identity: Identity, route: Route) -> Plan:
         key = (identity.key_id, route.name)
         plan = self._plans.get(key)
         if plan is None or plan.identity is not identity:  # it changed, or what it is counted by
-            plan = self._plans[key] = make_plan(identity, route.name, route.price, self._keyring.meters)
+            plan = self._plans[key] = make_plan(identity, route.name, price_of(route), self._keyring.meters)
             if len(self._plans) > PLANS:
                 self._plans.popitem(last=False)
         return plan
+
+    def _context(self, route: Route) -> tuple[int | None, int | None]:
+        """Tokens of prompt and answer together: the least of the upstreams that may answer, and the most."""
+        told = self._contexts.get(route.name)
+        return route.context or told, route.reach or told
 
     async def _take(self, exchange: Exchange, plan: Plan, ask: Ask) -> Lease:
         try:
@@ -109,6 +117,13 @@ class MeteringStep:
             if error.left is not None:
                 exchange.meters = LEFT % error.left
             raise
+
+    def _begin(self, exchange: Exchange, lease: Lease, ask: Ask, *, most: int) -> None:
+        plan = lease.plan
+        if plan.budgets:
+            call = (exchange.request_id, plan.identity.key_id, exchange.route, exchange.endpoint.name)
+            self._journal.add(OpenLease(*call, lease.tokens, lease.money, self.ledger.clock()))
+        exchange.leased = LeasedCall(self.ledger, lease, ask, self._journal, most=most)
 
     async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
         """The prompt's tokens as the engine itself counts them; None where it does not say."""

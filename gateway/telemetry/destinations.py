@@ -26,14 +26,19 @@ class Destination:
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:
-    """By the name that clients ask for."""
+    """By the name that clients ask for; of a route with several upstreams, its first."""
     known: dict[str, Destination] = {}
     for name, model in settings.models.items():
         provider = "vllm" if model.kind == "chat" else "sentence_transformers"
         known[name] = Destination(provider, name, f"127.0.0.1:{model.port}")
     for name, route in settings.routes.items():
-        # A server of OpenAI's API does not say whose it is.
-        known[name] = Destination(route.provider or "openai", route.model or name, urlsplit(route.url).netloc)
+        target = route.targets[0]
+        if target.serves is not None:
+            known[name] = known[target.serves]
+        else:  # a server of OpenAI's API does not say whose it is
+            known[name] = Destination(
+                target.provider or "openai", target.model or name, urlsplit(target.url or "").netloc
+            )
     for service in settings.services.values():
         for name in service.models:
             known[name] = Destination("sluice", name, f"127.0.0.1:{service.port}")

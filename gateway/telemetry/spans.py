@@ -90,7 +90,9 @@ class SpanMaker:
             gen_ai.GEN_AI_OPERATION_NAME: operation,
             gen_ai.GEN_AI_PROVIDER_NAME: destination and destination.provider,
             gen_ai.GEN_AI_REQUEST_MODEL: exchange.route or None,
-            gen_ai.GEN_AI_RESPONSE_MODEL: destination and destination.model,
+            gen_ai.GEN_AI_RESPONSE_MODEL: exchange.target.model
+            if exchange.target
+            else destination and destination.model,
             gen_ai.GEN_AI_REQUEST_STREAM: exchange.copy is not None,
             gen_ai.GEN_AI_USAGE_INPUT_TOKENS: usage.prompt_tokens,
             gen_ai.GEN_AI_USAGE_OUTPUT_TOKENS: usage.completion_tokens,
@@ -98,5 +100,6 @@ class SpanMaker:
             gen_ai.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK: first_token,
             "gen_ai.server.time_to_first_token": first_token,
             "sluice.prompt": exchange.prompt,
-            "sluice.upstream": destination and destination.address,
+            "sluice.upstream": exchange.upstream or None,
+            "sluice.upstream.address": destination and destination.address,
         }

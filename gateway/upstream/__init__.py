@@ -19,7 +19,13 @@ __all__ = ["Header", "Upstream", "UpstreamResponse", "open_upstream"]
 
 
 class UpstreamResponse(Protocol):
-    """An answer whose head is there and whose body may still be coming. Whoever holds one must call `close`."""
+    """An answer whose head is there and whose body may still be coming. Whoever holds one must call `close`.
+
+    Attributes:
+        idle_seconds: how long to wait for the next piece of the body, from now on.
+    """
+
+    idle_seconds: float
 
     @property
     def status(self) -> int:

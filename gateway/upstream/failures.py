@@ -18,6 +18,17 @@ class NotConnectedInTime(UpstreamTimeout):
     """No connection within `connect_seconds`."""
 
 
+class CircuitOpen(Overloaded):
+    """The upstream failed lately, and nothing is sent to it for some seconds."""
+
+    code = "circuit_open"
+
+    def __init__(self, upstream: str, seconds: int) -> None:
+        super().__init__(f"The upstream '{upstream}' has failed too often and is left alone for {seconds} s.")
+        self.seconds = seconds
+        self.retry_after = b"%d" % seconds
+
+
 def did_no_work(error: SluiceError) -> bool:
     """Whether an upstream that failed so has neither read the prompt nor written anything."""
     if isinstance(error, UpstreamRefused):

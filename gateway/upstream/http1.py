@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import Any, cast
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -25,7 +25,7 @@ KEEP_SECONDS = 4
 SLICE = 64 * 1024
 """A longer request body is not joined with its head, but handed over in slices, each when the one before has left."""
 
-_DISCARD: Any = deque[Any](maxlen=0)
+_DISCARD = cast(list[Header], deque[Header](maxlen=0))
 """Takes the trailers after a chunked body."""
 
 

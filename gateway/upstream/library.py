@@ -141,6 +141,7 @@ class LibraryResponse:
     def __init__(self, upstream: LibraryUpstream, response: httpx.Response) -> None:
         self.status = response.status_code
         self.headers = [(name.lower(), value) for name, value in response.headers.raw]
+        self.idle_seconds = upstream.settings.idle_seconds
         self._upstream = upstream
         self._response = response
         self._parts: AsyncIterator[bytes] = response.aiter_raw()
@@ -154,7 +155,7 @@ class LibraryResponse:
     async def chunk(self) -> bytes:
         if self._complete:
             return b""
-        seconds = self._upstream.settings.idle_seconds
+        seconds = self.idle_seconds
         try:
             async with asyncio.timeout(seconds):
                 part = await anext(self._parts, b"")

@@ -23,6 +23,9 @@ FIELDS = {
     *("response_format", "tools", "tool_choice", "parallel_tool_calls"),
 }
 
+CODES = {"ContextWindowExceededError": "context_length_exceeded", "ContentPolicyViolationError": "content_filter"}
+"""By the SDK's exceptions, which know how each provider says so: OpenAI's codes."""
+
 
 class ProviderUpstream:
     """One provider's API at one address.
@@ -94,17 +97,17 @@ class ProviderResponse:
         self.headers: list[Header] = [(b"content-type", content_type)]
         self._body = body
         self._events = events
-        self._seconds = settings.idle_seconds
+        self.idle_seconds = settings.idle_seconds
 
     async def chunk(self) -> bytes:
         if self._events is None:
             body, self._body = self._body, b""
             return body
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self.idle_seconds):
                 return await anext(self._events, b"")
         except TimeoutError:
-            raise UpstreamTimeout(f"The provider sent nothing for {self._seconds:g} s (idle_seconds).") from None
+            raise UpstreamTimeout(f"The provider sent nothing for {self.idle_seconds:g} s (idle_seconds).") from None
         except UpstreamFailed:
             raise
         except Exception as error:
@@ -156,7 +159,8 @@ def _refusal(error: Exception) -> tuple[int, bytes, bytes]:
     """The provider's error as OpenAI's; what the SDK itself could not send is a bad request."""
     status = getattr(error, "status_code", 502)
     message = str(getattr(error, "message", error)).partition("\n")[0]
-    body = {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
+    code = CODES.get(type(error).__name__)
+    body = {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
     return (
         status if isinstance(status, int) and 400 <= status < 600 else 502,
         b"application/json",

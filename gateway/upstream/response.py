@@ -11,10 +11,21 @@ if TYPE_CHECKING:
 class Response:
     """What one request got; implements `UpstreamResponse`."""
 
-    __slots__ = ("_connection", "complete", "failure", "headers", "pieces", "size", "status", "unanswered")
+    __slots__ = (
+        "_connection",
+        "complete",
+        "failure",
+        "headers",
+        "idle_seconds",
+        "pieces",
+        "size",
+        "status",
+        "unanswered",
+    )
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
+        self.idle_seconds = connection.settings.idle_seconds
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
@@ -36,7 +47,7 @@ class Response:
                 return b""
             if self.failure is not None:
                 raise self.failure
-            await self._connection.wait("idle_seconds", self._connection.settings.idle_seconds)
+            await self._connection.wait("idle_seconds", self.idle_seconds)
         data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
         self.pieces.clear()
         self.size = 0

@@ -12,6 +12,7 @@ import fcntl
 import logging
 import mmap
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,9 +88,13 @@ class Journal:
     """The segments of this process, oldest first; one file stays open for each `segment_bytes` not settled yet.
 
     `append` belongs to one thread, all else to one other.
+
+    Attributes:
+        owner: ends the names of this process's segments, and is no other's.
     """
 
     def __init__(self, folder: Path, segment_bytes: int) -> None:
+        self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._current: Segment | None = None
@@ -115,7 +120,7 @@ class Journal:
         """Claim, one by one, the segments that dead processes left; no other process gets the same one."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
-                segment = _claim(path, os.O_RDWR)
+                segment = claim(path, os.O_RDWR)
             except OSError as error:
                 log.warning("The usage journal's segment %s cannot be read: %s", path, error)
                 continue
@@ -124,6 +129,10 @@ class Journal:
                     yield segment
                 finally:
                     segment.close()
+
+    def is_gone(self, owner: str) -> bool:
+        """Whether nothing of another process is left here: all its records are in the database."""
+        return not any(self._folder.glob(f"*-{owner}{SUFFIX}"))
 
     def close(self) -> None:
         """Delete what is settled, and leave the rest to whoever recovers it."""
@@ -137,8 +146,8 @@ class Journal:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         segment = None
         while segment is None:  # another process may look for orphans before the new file is locked, and claim it
-            path = self._folder / f"{time.time_ns()}-{os.getpid()}{SUFFIX}"
-            segment = _claim(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            path = self._folder / f"{time.time_ns()}-{self.owner}{SUFFIX}"
+            segment = claim(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             segment.allocate(max(least, self._segment_bytes))
         except OSError:
@@ -151,7 +160,7 @@ class Journal:
         return segment
 
 
-def _claim(path: Path, flags: int) -> Segment | None:
+def claim(path: Path, flags: int) -> Segment | None:
     """Open and lock a segment; None where another process holds it, or had it and has removed it."""
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -72,6 +72,11 @@ class UsageWriter:
         await self.flush()
         self._flushing = asyncio.create_task(self._run())
 
+    async def recover(self) -> bool:
+        """Write what processes left that died since; False where the database did not take it."""
+        self._recovered = False
+        return await self.flush()
+
     async def stop(self) -> None:
         """Write what is pending; what the database does not take now stays in the journal for the next start."""
         self._stopping.set()

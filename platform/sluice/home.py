@@ -31,6 +31,11 @@ class Home:
         return self.root / "journal"
 
     @property
+    def leases(self) -> Path:
+        """Calls under way that budgets count."""
+        return self.root / "leases"
+
+    @property
     def dev_env(self) -> Path:
         """`OPENAI_BASE_URL` and `OPENAI_API_KEY` for the person who ran `make up`; mode 0600."""
         return self.root / "dev.env"

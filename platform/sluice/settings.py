@@ -7,36 +7,14 @@ Every field has a default that works on one machine, so an empty folder is a val
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from sluice.guardrails.finding import CONTEXT, LONGEST, Action, Validator
-
-HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected a URL such as http://127.0.0.1:8000/v1")
-    return url.rstrip("/")
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+from sluice.route_settings import PriceSettings, RouteSettings, conflicts_of_routes
+from sluice.section import Count, HomePath, HttpUrl, Port, Seconds, Section, SectionType
 
 
 def _redis_url(url: str) -> str:
@@ -47,15 +25,7 @@ def _redis_url(url: str) -> str:
 
 
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-
-
-class Section(BaseModel):
-    """A mapping in a settings file: no unknown keys, never changed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-SectionType = TypeVar("SectionType", bound=Section)
+__all__ = ["Count", "HomePath", "HttpUrl", "Port", "RouteSettings", "Seconds", "Section", "SectionType"]
 
 
 class PlatformSettings(Section):
@@ -83,6 +53,7 @@ class UpstreamSettings(Section):
     connect_seconds: Seconds = 5
     first_byte_seconds: Seconds = 600
     idle_seconds: Seconds = 120
+    total_seconds: Seconds = 3600
     connections: Count = 1024
     response_bytes: Count = 64 * 1024 * 1024
 
@@ -116,14 +87,29 @@ class GatewaySettings(Section):
 
 
 class RedisSettings(Section):
-    """`redis:`, the Redis that several gateway workers share; empty: none.
+    """`redis:`, where several gateway workers share what is spent and held; without a `url`, the one worker's memory.
 
     Attributes:
-        prefix: of every name there, so that deployments can share one Redis without sharing what is in it.
+        prefix: of all keys, in braces, so that a cluster keeps them on one node.
+        lease_seconds: a call whose process died is charged in full after this long, until its journal tells the truth.
+        rebuild_seconds: after Redis lost what it knew, for all workers to write their usage records first.
+        when_lost: whether calls that a hard budget counts are refused or let through uncounted.
     """
 
     url: RedisUrl = ""
-    prefix: Annotated[str, Field(min_length=1)] = "sluice"
+    prefix: str = "sluice"
+    connect_seconds: Seconds = 2
+    command_seconds: Seconds = 1
+    lease_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 60
+    rebuild_seconds: Seconds = 2
+    when_lost: Literal["closed", "open"] = "closed"
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_one_slot(cls, prefix: str) -> str:
+        if not prefix or not prefix.isascii() or set("{} \r\n") & set(prefix):
+            raise ValueError("expected some letters without braces and spaces: braces go around it by themselves")
+        return prefix
 
 
 class CacheSettings(Section):
@@ -206,25 +192,13 @@ class ModelSettings(Section):
     kv_cache_gib: Count = 1
     start_seconds: Seconds = 900
     arguments: tuple[str, ...] = ()
+    price: PriceSettings | None = None
 
     @model_validator(mode="after")
     def _one_embedding_process(self) -> Self:
         if self.kind == "embedding" and self.replicas > 1:
             raise ValueError("an embedding model runs in one process: expected replicas: 1")
         return self
-
-
-class RouteSettings(Section):
-    """`routes.<name>:`, a model name that a server elsewhere answers.
-
-    Attributes:
-        provider: LiteLLM's name of the API it speaks, such as `anthropic`, where that is not OpenAI's.
-    """
-
-    url: HttpUrl
-    provider: str | None = None
-    model: str | None = None
-    api_key_env: str | None = None
 
 
 class ServiceSettings(Section):
@@ -342,6 +316,8 @@ class Settings(Section):
 
     def _conflicts(self) -> Iterator[str]:
         """What is wrong between sections, each a line that begins with the key."""
+        if self.gateway.workers > 1 and not self.redis.url:
+            yield "gateway.workers: several workers share budgets and limits in Redis, expected redis.url to name one"
         if self.cache.enabled and self.cache.store == "redis" and not self.redis.url:
             yield "cache.store: answers cannot be kept in Redis, expected redis.url to name one"
         answered = {model: name for name, service in self.services.items() for model in service.models}
@@ -349,6 +325,7 @@ class Settings(Section):
             yield f"routes.{name}: there is a model of this name too, expected different names"
         for name in sorted(answered.keys() & (self.models.keys() | self.routes.keys())):
             yield f"services.{answered[name]}.models: '{name}' is a model or a route already"
+        yield from conflicts_of_routes(self.routes, {name: model.kind for name, model in self.models.items()})
         gateway_ports = [self.gateway.port, *worker_ports(self.gateway)]
         owners = dict.fromkeys((port for port in gateway_ports if port), "the gateway")
         wanted = [(f"models.{name}", f"model '{name}'", ports_of(model)) for name, model in self.models.items()]

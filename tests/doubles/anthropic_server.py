@@ -11,12 +11,13 @@ USAGE = {"input_tokens": 11, "output_tokens": 3}
 
 
 class AnthropicServer:
-    """`with AnthropicServer() as server: ...`; `refuse_with` answers the next requests with that status."""
+    """`with AnthropicServer() as server: ...`; `refuse_with` answers the next requests with that status and `message`."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.refuse_with = 0
+        self.message = "Refused"
         self.break_off = False
         outer = self
 
@@ -26,7 +27,7 @@ class AnthropicServer:
                 outer.requests.append({"path": self.path, **body})
                 outer.keys.append(self.headers.get("x-api-key", ""))
                 if outer.refuse_with:
-                    error = {"type": "error", "error": {"type": ERRORS[outer.refuse_with], "message": "Refused"}}
+                    error = {"type": "error", "error": {"type": ERRORS[outer.refuse_with], "message": outer.message}}
                     self._send(outer.refuse_with, "application/json", json.dumps(error).encode())
                 elif body.get("stream"):
                     self._send(200, "text/event-stream", outer.stream(body["model"]))

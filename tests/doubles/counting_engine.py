@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+from collections import Counter
 from typing import Any, Self
 
 import uvicorn
@@ -27,6 +28,7 @@ class CountingEngine:
     Attributes:
         made: tokens of all prompts and answers so far.
         requests: how many there were.
+        made_for: tokens of each call, by its request id.
     """
 
     TEMPLATE = 9
@@ -36,6 +38,7 @@ class CountingEngine:
         self.context = context
         self.made = 0
         self.requests = 0
+        self.made_for: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -63,12 +66,13 @@ class CountingEngine:
         if prompt + limit > self.context:
             error = {"message": f"maximum context length is {self.context} tokens", "type": "BadRequestError"}
             return JSONResponse({"error": error}, 400)
+        request_id = request.headers.get("x-request-id", "")
         self.requests += 1
-        self.made += prompt
+        self._count(request_id, prompt)
         if body.get("stream"):
-            return StreamingResponse(self._events(prompt, limit), media_type="text/event-stream")
+            return StreamingResponse(self._events(prompt, limit, request_id), media_type="text/event-stream")
         for _ in range(limit):
-            await self._token()
+            await self._token(request_id)
             if await request.is_disconnected():
                 return Response()
         message = {"role": "assistant", "content": WORD * limit}
@@ -77,18 +81,22 @@ class CountingEngine:
             {"id": "c", "object": "chat.completion", "choices": choices, "usage": _usage(prompt, limit)}
         )
 
-    async def _events(self, prompt: int, limit: int) -> Any:
+    async def _events(self, prompt: int, limit: int, request_id: str) -> Any:
         yield _event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
         for number in range(limit):
-            await self._token()
+            await self._token(request_id)
             finish = "length" if number == limit - 1 else None
             yield _event([{"index": 0, "delta": {"content": WORD}, "finish_reason": finish}])
         yield _event([], usage=_usage(prompt, limit))
         yield b"data: [DONE]\n\n"
 
-    async def _token(self) -> None:
+    async def _token(self, request_id: str) -> None:
         await asyncio.sleep(self.seconds)
-        self.made += 1
+        self._count(request_id, 1)
+
+    def _count(self, request_id: str, tokens: int) -> None:
+        self.made += tokens
+        self.made_for[request_id] += tokens
 
     def _prompt(self, body: dict[str, Any]) -> int:
         return self.TEMPLATE + sum(len(message["content"].split()) for message in body["messages"])

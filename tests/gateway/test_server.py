@@ -20,6 +20,7 @@ from sluice.database import connect, migrate
 from sluice.identity import create_key
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream
 from tests.ports import free_ports
+from tests.servers.redis import URL
 
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 
@@ -166,8 +167,16 @@ def test_killed_under_load_every_answer_has_its_record_after_a_restart(
     assert set(answered) <= records.keys()
 
 
-def test_two_workers_share_a_port_and_each_answers_alone(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
-    gateway = GatewayProcess(tmp_path, scripted_upstream.url, SLUICE_GATEWAY__WORKERS="2")
+def test_two_workers_share_a_port_and_each_answers_alone(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, redis_prefix: str
+) -> None:
+    gateway = GatewayProcess(
+        tmp_path,
+        scripted_upstream.url,
+        SLUICE_GATEWAY__WORKERS="2",
+        SLUICE_REDIS__URL=URL,
+        SLUICE_REDIS__PREFIX=redis_prefix,
+    )
     with gateway.started(0), gateway.started(1):
         for _ in range(20):
             with gateway.client() as client:

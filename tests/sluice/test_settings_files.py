@@ -134,7 +134,11 @@ def test_a_mistake_shows_no_password(tmp_path: Path) -> None:
 
 def test_replicas_and_workers_take_further_ports() -> None:
     settings = Settings.model_validate(
-        {"gateway": {"port": 10, "workers": 3}, "models": {"m": {"port": 20, "replicas": 2, "source": {"path": "/m"}}}}
+        {
+            "redis": {"url": "redis://r"},
+            "gateway": {"port": 10, "workers": 3},
+            "models": {"m": {"port": 20, "replicas": 2, "source": {"path": "/m"}}},
+        }
     )
     assert list(ports_of(settings.models["m"])) == [20, 21, 22, 23]
     assert list(worker_ports(settings.gateway)) == [11, 12, 13]

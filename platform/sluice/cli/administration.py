@@ -29,26 +29,6 @@ def open_database() -> "Engine":
     return connect(url)
 
 
-def refuse_uncounted(what: str) -> None:
-    """Refuse what gateway workers have to count together, where nothing joins them.
-
-    Args:
-        what: such as `Budgets`.
-
-    Raises:
-        ConfigurationError: several workers and no Redis.
-    """
-    from sluice.errors import ConfigurationError
-    from sluice.settings_files import load_settings
-
-    settings = load_settings()
-    if settings.gateway.workers > 1 and not settings.redis.url:
-        raise ConfigurationError(
-            f"{what} are counted by one gateway worker, and gateway.workers is {settings.gateway.workers}.",
-            fix="Set gateway.workers to 1, or redis.url to a server that they share.",
-        )
-
-
 def check_scope(engine: "Engine", scope: str) -> None:
     """Refuse a scope that there is none of.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluice.cli.administration import JsonOption, ScopeArgument, check_scope, open_database, refuse_uncounted, user
+from sluice.cli.administration import JsonOption, ScopeArgument, check_scope, open_database, user
 from sluice.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def set_(
             "A budget is in tokens or in money.",
             fix="Write for instance: --tokens 10000 --per day, or --money 25.50 --per month",
         )
-    refuse_uncounted("Budgets")
     engine = open_database()
     check_scope(engine, scope)
     from sluice.identity import set_budget

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sluice.cli.administration import open_database, refuse_uncounted, user
+from sluice.cli.administration import open_database, user
 from sluice.cli.budgets import as_plain
 from sluice.errors import InvalidRequest
 
@@ -122,7 +122,6 @@ def _read_budget(tokens: int | None, money: str | None, window: str | None) -> t
 
     Raises:
         InvalidRequest: an amount without a window, or the other way round; money that is none.
-        ConfigurationError: several gateway workers, none of which would know what the others have spent.
     """
     if tokens is None and money is None and window is None:
         return {}, {}
@@ -131,7 +130,6 @@ def _read_budget(tokens: int | None, money: str | None, window: str | None) -> t
             "A budget needs its tokens or its money, and its window.",
             fix="Write for instance: --budget 10000 --per day",
         )
-    refuse_uncounted("Budgets")
     from sluice.identity.money import read_money
 
     return {} if tokens is None else {window: tokens}, {} if money is None else {window: read_money(money)}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sluice.cli.administration import JsonOption, ScopeArgument, check_scope, open_database, refuse_uncounted, user
+from sluice.cli.administration import JsonOption, ScopeArgument, check_scope, open_database, user
 from sluice.errors import InvalidRequest
 
 limits = typer.Typer(
@@ -29,7 +29,6 @@ def set_(
     wanted = {"requests": requests, "tokens": tokens, "concurrent": concurrent}
     if all(amount is None for amount in wanted.values()):
         raise InvalidRequest("Nothing is limited by this.", fix="Write for instance: --requests 600 --concurrent 4")
-    refuse_uncounted("Limits")
     engine = open_database()
     check_scope(engine, scope)
     from sluice.identity import set_limit

@@ -14,6 +14,7 @@ from gateway.cache.wish import Sampling
 from gateway.tokens import TokenUsage
 
 KEY = b"k"
+LEASED = SimpleNamespace(lease=SimpleNamespace(limited_by=None))
 BODY = b'{"choices":[{"finish_reason": "length"}]}'
 
 
@@ -26,7 +27,7 @@ class Scene:
 
     async def end(self, status: int = 200, error: str | None = None, **exchange: Any) -> Entry | Turn:
         """What a request that waited got."""
-        defaults: dict[str, Any] = {"copy": None, "usage": TokenUsage(1, 1), "verdicts": None, "headers": {}}
+        defaults: dict[str, Any] = {"copy": None, "usage": TokenUsage(1, 1), "verdicts": None, "failed_attempts": ()}
         follower = asyncio.create_task(self.flight.follow(60))
         await asyncio.sleep(0)
         ended: Any = SimpleNamespace(**defaults | {"leased": None} | exchange)
@@ -51,8 +52,9 @@ async def test_a_whole_answer_is_kept_and_shared() -> None:
         {"error": "upstream_error"},
         {"usage": None},
         {"verdicts": "[]"},
-        {"headers": {b"x-sluice-budget": b"limited; b_1"}},
-        {"leased": object()},
+        {"leased": SimpleNamespace(lease=SimpleNamespace(limited_by="a budget")), "usage": TokenUsage(1, 1)},
+        {"leased": LEASED},
+        {"failed_attempts": ("one",)},
         {"copy": SimpleNamespace(cut=True, usage=None)},
     ],
     ids=str,
@@ -67,7 +69,7 @@ async def test_others_are_not(how: dict[str, Any]) -> None:
 async def test_an_answer_that_the_client_itself_limited_is_kept_under_a_lease() -> None:
     scene = Scene(max_tokens=1)
     scene.recording.add(b"application/json", BODY)
-    assert isinstance(await scene.end(leased=object()), Entry)
+    assert isinstance(await scene.end(leased=LEASED), Entry)
 
 
 async def test_a_client_that_left_hands_the_lead_on() -> None:

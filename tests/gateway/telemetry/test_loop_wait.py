@@ -42,7 +42,8 @@ def blocked(gateway: RunningGateway) -> Iterator[None]:
         sent.wait(60)
         time.sleep(BLOCKED)
 
-    gateway.application.traffic._loop.call_soon_threadsafe(block)
+    loop = next(iter(gateway.application.keyring._tasks)).get_loop()
+    loop.call_soon_threadsafe(block)
     assert began.wait(60)
     yield
     sent.set()

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from sluice.cli.budgets import budgets
 from sluice.cli.scopes import scopes
-from sluice.errors import ConfigurationError, InvalidRequest, NotFound
+from sluice.errors import InvalidRequest, NotFound
 
 
 def run(*arguments: str) -> str:
@@ -63,14 +63,6 @@ def test_what_is_no_budget_is_refused(team: str, arguments: tuple[str, ...], pro
     with pytest.raises(InvalidRequest, match=re.escape(problem)):
         run("set", team, *arguments)
     assert json.loads(run("list", "--json")) == []
-
-
-def test_several_workers_need_what_counts_for_all_of_them(team: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_GATEWAY__WORKERS", "2")
-    with pytest.raises(ConfigurationError, match=r"or redis\.url to a server that they share"):
-        run("set", team, "--tokens", "5", "--per", "day")
-    monkeypatch.setenv("SLUICE_REDIS__URL", "redis://127.0.0.1:6379/0")
-    run("set", team, "--tokens", "5", "--per", "day")
 
 
 def test_no_scope_at_all_is_named_as_such(team: str) -> None:

@@ -97,19 +97,6 @@ def test_what_is_no_budget_is_refused_and_leaves_no_key(arguments: tuple[str, ..
 
 
 @pytest.mark.usefixtures("empty_database")
-def test_budget_is_refused_for_several_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLUICE_GATEWAY__WORKERS", "2")
-    with pytest.raises(
-        ConfigurationError, match=re.escape("gateway.workers is 2. Set gateway.workers to 1, or redis.url")
-    ):
-        run("create", "--owner", "ada", "--budget", "5", "--per", "day")
-    assert listed() == []
-    monkeypatch.setenv("SLUICE_REDIS__URL", "redis://127.0.0.1:6379/0")
-    run("create", "--owner", "ada", "--budget", "5", "--per", "day")
-    assert len(listed()) == 1
-
-
-@pytest.mark.usefixtures("empty_database")
 def test_a_key_stands_under_a_scope_with_a_role_and_a_budget_in_money() -> None:
     with pytest.raises(NotFound, match="no scope 'team:search'"):
         run("create", "--owner", "ada", "--scope", "team:search")

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from sluice.cli.limits import limits
 from sluice.cli.scopes import scopes
-from sluice.errors import ConfigurationError, InvalidRequest, NotFound
+from sluice.errors import InvalidRequest, NotFound
 
 
 def run(*arguments: str) -> str:
@@ -35,15 +35,11 @@ def test_limits_are_set_changed_listed_and_removed(team: str) -> None:
         run("remove", f"{team}/requests")
 
 
-def test_what_is_no_limit_is_refused(team: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_limit_is_refused(team: str) -> None:
     with pytest.raises(InvalidRequest, match="Nothing is limited"):
         run("set", team)
     with pytest.raises(InvalidRequest, match="A limit of 0 is none"):
         run("set", team, "--tokens", "0")
     with pytest.raises(NotFound):
         run("set", "team:nowhere", "--tokens", "5")
-    monkeypatch.setenv("SLUICE_GATEWAY__WORKERS", "2")
-    with pytest.raises(ConfigurationError, match="Limits are counted by one gateway worker"):
-        run("set", team, "--tokens", "5")
-    monkeypatch.delenv("SLUICE_GATEWAY__WORKERS")
     assert json.loads(run("list", "--json")) == []

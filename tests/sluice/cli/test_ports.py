@@ -25,6 +25,6 @@ def test_every_port_of_a_model_with_replicas_is_needed_by_someone() -> None:
 
 
 def test_workers_need_a_port_each_and_the_shared_one_only_when_none_of_them_runs() -> None:
-    settings = Settings.model_validate({"gateway": {"port": 9000, "workers": 2}})
+    settings = Settings.model_validate({"gateway": {"port": 9000, "workers": 2}, "redis": {"url": "redis://r"}})
     assert [port for port, _, _ in ports_needed(settings, ["gateway/0", "gateway/1"])] == [9001, 9002, 9000]
     assert [port for port, _, _ in ports_needed(settings, ["gateway/1"])] == [9002]

@@ -7,7 +7,7 @@ from sluice.errors import ConfigurationError, MissingRequirement
 from sluice.home import Home
 from sluice.processes.logfile import log_path
 from sluice.processes.plan import GATEWAYS, MODELS, ROUTERS, gateway_url, plan
-from sluice.settings import GatewaySettings, Settings
+from sluice.settings import GatewaySettings, RedisSettings, Settings
 
 
 def settings_for(folder: Path, **models: dict[str, object]) -> Settings:
@@ -46,7 +46,9 @@ def test_a_model_that_is_not_fetched_is_named_with_the_command(tmp_path: Path) -
 
 
 def test_several_workers_share_a_port_and_are_watched_on_their_own(tmp_path: Path) -> None:
-    workers = plan(Settings(gateway=GatewaySettings(port=9000, workers=2)), Home(tmp_path))
+    workers = plan(
+        Settings(gateway=GatewaySettings(port=9000, workers=2), redis=RedisSettings(url="redis://r")), Home(tmp_path)
+    )
     assert [spec.name for spec in workers] == ["gateway/0", "gateway/1"]
     assert [spec.command[-2:] for spec in workers] == [("--worker", "0"), ("--worker", "1")]
     assert [spec.health_url for spec in workers] == [f"http://127.0.0.1:{port}/health/live" for port in (9001, 9002)]
