@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway import documentation, models_api, openapi, operations
+from gateway import admin, documentation, models_api, openapi, operations
 from gateway.asgi import answer_by_asgi
 from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
@@ -129,6 +129,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     app.include_router(
         operations.router(app.traffic, keyring, routes, usage_writer, metrics, router_metrics, gateway.keys)
     )
+    app.include_router(admin.router(engine, keyring, settings))
     install_error_responses(app)
     openapi.install(app)
     documentation.install(app)

@@ -9,12 +9,13 @@ app = typer.Typer()
 
 @app.command()
 def usage(
-    by: Annotated[str, typer.Option(help="What each row of the table is about: key, model or day.")] = "key",
+    by: Annotated[str, typer.Option(help="What each row of the table is about: key, scope, model or day.")] = "key",
     since: Annotated[str, typer.Option(help="30d, 12h, 15m, or a date such as 2026-11-01 (UTC).")] = "7d",
     key: Annotated[str | None, typer.Option(help="Only this key: its id, or the whole key.")] = None,
+    under: Annotated[str | None, typer.Option(help="Only keys under this scope, such as team:search.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what was used: requests, tokens and errors by key, model or day, with bars of their tokens, and of each day's.
+    """Show what was used: requests, tokens and errors by key, scope, model or day, with bars of their tokens, and of each day's.
 
     Charged tokens are what budgets count: those used, and for an answer that broke off what it can have cost at most.
     """
@@ -30,7 +31,7 @@ def usage(
 
     begin = parse_since(since, datetime.now(UTC))
     engine = connect(load_settings().database_url)
-    found = report(engine, by=by, since=begin, key=key)
+    found = report(engine, by=by, since=begin, key=key, under=under)
     if as_json:
         typer.echo(json.dumps(found.as_plain(), indent=2))
     else:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gateway.endpoints import Endpoint
-from gateway.metering.call import LeasedCall
 from gateway.metrics import Metrics
 from gateway.request import ClientGone, Request
 from gateway.request_id import new_request_id
@@ -22,6 +21,7 @@ from sluice.logs import HANDLED_REQUEST
 if TYPE_CHECKING:
     from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
+    from gateway.metering.call import LeasedCall
     from gateway.routing.failure import FailedAttempt
     from gateway.routing.target import Target
     from gateway.telemetry.bodies import KeptBody
@@ -56,7 +56,7 @@ class Exchange:
     error: str | None = None
     duration = 0.0
     charged = 0
-    leased: LeasedCall | None = None
+    leased: "LeasedCall | None" = None
     charged_elsewhere = False
     cache: str | None = None
     headers: Mapping[bytes, bytes] = MappingProxyType({})

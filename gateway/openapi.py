@@ -35,12 +35,25 @@ def install(app: FastAPI) -> None:
                 **document.get("components", {}),
                 "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
             }
+            _as_answered(document)
             for endpoint in ENDPOINTS.values():
                 document["paths"][endpoint.path] = {"post": _operation(endpoint)}
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = describe
+
+
+def _as_answered(document: dict[str, Any]) -> None:
+    """FastAPI takes its own 422 for the answer to a wrong request; here it is OpenAI's 400 (`sluice.http_errors`)."""
+    schemas = document["components"].get("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    wrong = {"description": "The request is wrong, or the key may not do this: OpenAI's error object."}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if operation["responses"].pop("422", None):
+                operation["responses"]["4XX"] = wrong
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What was used, summed in the database by key, model or day."""
+"""What was used, summed in the database by key, scope, model or day."""
 
 import re
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from gateway.usage.record import UsageRow
 from sluice.errors import InvalidRequest, NotFound
 from sluice.identity import ApiKey
 from sluice.identity.keys import KEY_PATTERN
+from sluice.identity.scopes import keys_below
 
-DIMENSIONS = ("key", "model", "day")
+DIMENSIONS = ("key", "scope", "model", "day")
 
 _usage = UsageRow.metadata.tables["usage_record"].c
 _keys = ApiKey.metadata.tables["api_key"].c
@@ -21,7 +22,10 @@ _keys = ApiKey.metadata.tables["api_key"].c
 
 @dataclass(frozen=True)
 class Sums:
-    """One row. `name` is a key's id, a model or a day; `about` is a key's owner and name."""
+    """One row. `name` is a key's id, what keys stand under, a model or a day; `about` is a key's owner and name.
+
+    `cost` is in billionths of the currency.
+    """
 
     name: str
     about: str
@@ -31,6 +35,7 @@ class Sums:
     completion_tokens: int
     charged_tokens: int
     errors: int
+    cost: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Report:
         return asdict(self) | {"since": self.since.isoformat(timespec="seconds")}
 
 
-def report(engine: Engine, *, by: str, since: datetime, key: str | None = None) -> Report:
-    """Sum the usage records of one key or of all.
+def report(engine: Engine, *, by: str, since: datetime, key: str | None = None, under: str | None = None) -> Report:
+    """Sum the usage records of one key, of all keys under an organisation, a team or a user, or of all.
 
     Raises:
         InvalidRequest: nothing can be summed by that.
@@ -61,6 +66,8 @@ def report(engine: Engine, *, by: str, since: datetime, key: str | None = None) 
         chosen = [_usage.started_at >= since.timestamp()]
         if key is not None:
             chosen.append(_usage.key_id == _key_id(connection, key))
+        if under is not None:
+            chosen.append(_usage.key_id.in_(keys_below(under)))
         days = _sum(connection, "day", chosen)
         rows = days if by == "day" else _sum(connection, by, chosen)
     return Report(by, since, rows, days)
@@ -95,18 +102,21 @@ def _sum(connection: Connection, by: str, chosen: Sequence[ColumnElement[bool]])
             func.sum(_usage.completion_tokens),
             charged,
             func.sum(case((_usage.status >= 400, 1), else_=0)),
+            func.sum(_usage.cost),
         )
         .where(*chosen)
         .group_by(name)
         .order_by(name if by == "day" else charged.desc(), name)
     )
     about = _owners(connection) if by == "key" else {}
-    return [Sums(key, about.get(key, ""), *map(int, numbers)) for key, *numbers in connection.execute(statement)]
+    return [Sums(key or "", about.get(key, ""), *map(int, numbers)) for key, *numbers in connection.execute(statement)]
 
 
 def _dimension(connection: Connection, by: str) -> ColumnElement[Any]:
     if by == "key":
         return _usage.key_id
+    if by == "scope":
+        return select(func.coalesce(_keys.scope, "")).where(_keys.id == _usage.key_id).scalar_subquery()
     if by == "model":
         return _usage.route
     if connection.dialect.name == "sqlite":

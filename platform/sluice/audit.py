@@ -1,21 +1,27 @@
 """The audit log: who did what to what. Append-only, each entry chained to the one before it by hash.
 
-An entry is written in the transaction of the change it tells of, so that neither can be there without the other.
+An entry is written in the transaction of the change it tells of, so that neither can be there without the other. The
+database refuses to change or remove one (migration 5); whoever owns the database can take that away, and the chain shows it.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
-from sqlalchemy import JSON, BigInteger, Engine, String, update
+from sqlalchemy import JSON, BigInteger, Engine, String, true, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from sluice.database import UtcDateTime
+from sluice.errors import InvalidRequest
 
 Detail = dict[str, Any]
 """What JSON can hold."""
+BATCH = 500
+"""Entries in memory while the chain is checked."""
 
 
 class AuditEntry(SQLModel, table=True):
@@ -41,6 +47,36 @@ class AuditHead(SQLModel, table=True):
     id: int = Field(default=1, primary_key=True)
     number: int = Field(sa_type=BigInteger)
     hash: str = Field(sa_type=String)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest entry at some moment: its number and its hash, which covers all before it. 0 and nothing: no entry yet."""
+
+    number: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """A head that was printed once.
+
+        Raises:
+            InvalidRequest: it is none.
+        """
+        found = _HEAD.fullmatch(text)
+        if found is None:
+            raise InvalidRequest(
+                f"'{text[:100]}' is no head of the audit log.",
+                fix="Expected <number>:<hash>, as 'sluice audit verify' prints it.",
+                param="head",
+            )
+        return cls(int(found[1]), found[2])
+
+
+_HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 
 def append(session: Session, *, actor: str, action: str, subject: str, detail: Detail | None = None) -> AuditEntry:
@@ -89,21 +125,49 @@ def entries(engine: Engine, subject: str | None = None) -> list[AuditEntry]:
         return list(session.exec(chosen))
 
 
-def broken_links(engine: Engine) -> Iterator[int]:
-    """The numbers of entries that were changed or are missing at the end, or whose predecessor was changed or removed.
+def head(engine: Engine) -> Head:
+    """The newest entry's number and hash, to be kept outside of the database.
 
     Raises:
         StateUnavailable: the database cannot be used.
     """
     with Session(engine) as session:
-        newest = session.exec(select(AuditHead)).one()  # first: entries may be appended meanwhile
-    previous, expected = "", 1
-    for entry in entries(engine):
-        linked = entry.previous == previous and entry.number == expected
-        if not linked or entry.hash != _hash(entry) or (entry.number == newest.number and entry.hash != newest.hash):
-            yield entry.number
-        previous, expected = entry.hash, entry.number + 1
-    if newest.number >= expected:
+        row = session.exec(select(AuditHead)).one()
+        return Head(row.number, row.hash)
+
+
+def broken_links(engine: Engine, pinned: Head | None = None) -> Iterator[int]:
+    """The numbers of entries that were changed, or whose predecessor was changed, removed or put elsewhere; and the number
+    of the first that is missing at the end.
+
+    Args:
+        pinned: a head that the log had once. Its entry must still be there, so a log that was cut off or written anew,
+            with a head to match, is found too.
+
+    Raises:
+        StateUnavailable: the database cannot be used.
+    """
+    # One statement, so that the head is the one that these entries had, however many are appended meanwhile. A batch of
+    # them is in memory at a time.
+    together = (
+        select(AuditHead, AuditEntry)
+        .outerjoin(AuditEntry, true())
+        .order_by(col(AuditEntry.number))
+        .execution_options(yield_per=BATCH)
+    )
+    previous, expected, last = "", 1, 0
+    with Session(engine) as session:
+        for newest, entry in cast("Iterator[tuple[AuditHead, AuditEntry | None]]", session.exec(together)):
+            last = newest.number
+            if entry is None:
+                break
+            linked = entry.previous == previous and entry.number == expected and entry.hash == _hash(entry)
+            within = entry.number < last or (entry.number == last and entry.hash == newest.hash)
+            as_pinned = pinned is None or entry.number != pinned.number or entry.hash == pinned.hash
+            if not (linked and within and as_pinned):
+                yield entry.number
+            previous, expected = entry.hash, entry.number + 1
+    if max(last, pinned.number if pinned else 0) >= expected:
         yield expected
 
 

@@ -38,6 +38,10 @@ def install_error_responses(app: FastAPI) -> None:
             return await known(
                 request, NotFound(f"There is nothing at {path}.", fix="The endpoints are in /openapi.json.")
             )
+        if (
+            error.status_code == 400
+        ):  # what is no JSON in a way that its reader does not name: too deep, too large a number
+            return await known(request, InvalidRequest("The body cannot be read.", code="invalid_json"))
         failure = SluiceError(str(error.detail))
         failure.status = error.status_code
         return await known(request, failure)

@@ -38,14 +38,31 @@ def list_entries(
 
 
 @audit.command()
-def verify() -> None:
-    """Check the chain of hashes; exit code 1 if an entry was changed or removed."""
-    from sluice.audit import broken_links, entries
+def verify(
+    head: Annotated[
+        str | None, typer.Option(help="A head that was printed once and kept outside of the database: <number>:<hash>.")
+    ] = None,
+) -> None:
+    """Check the chain of hashes; exit code 1 if an entry was changed, removed or put elsewhere.
+
+    It prints the newest entry as the log's head. Keep it where the database's owner cannot reach, and give it back with
+    --head: then a log that was cut off, or written anew from some entry on, is found too.
+
+    \b
+    sluice audit verify
+    sluice audit verify --head 1204:9f2c…
+    """
+    from sluice.audit import Head, broken_links
+    from sluice.audit import head as newest
     from sluice.database import connect
     from sluice.settings_files import load_settings
 
     engine = connect(load_settings().database_url)
-    if broken := list(broken_links(engine)):
-        typer.echo(f"The chain is broken at entry {broken[0]}: it, or the one before it, was changed or removed.")
+    pinned = None if head is None else Head.parse(head)
+    now = newest(engine)
+    if broken := next(broken_links(engine, pinned), None):
+        typer.echo(f"The chain is broken at entry {broken}: it, or the one before it, was changed or removed.")
         raise typer.Exit(1)
-    typer.echo(f"The chain of {len(entries(engine))} entries is whole.")
+    typer.echo(f"The chain of {now.number} entries is whole.")
+    if now.number:
+        typer.echo(f"Its head: {now}")

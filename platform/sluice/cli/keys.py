@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sluice.cli.administration import open_database, user
+from sluice.cli.budgets import as_plain
 from sluice.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from sluice.identity import ApiKey, Budget
 
 keys = typer.Typer(name="keys", help="Make, list and revoke API keys.", no_args_is_help=True)
@@ -23,19 +23,36 @@ def create(
     name: Annotated[str, typer.Option(help="What the key is for.")] = "",
     model: Annotated[list[str] | None, typer.Option(help="A model it may use; repeat for more. Default: all.")] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 12h, 15m, or a date such as 2027-01-31 (UTC).")] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="What it stands under, for good: organisation:acme, team:search, user:ada.")
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(help="What it may do under /admin: viewer, developer, operator, admin. Default: nothing."),
+    ] = None,
     budget: Annotated[int | None, typer.Option(help="Tokens it may use, prompts and answers together.")] = None,
+    money: Annotated[
+        str | None, typer.Option(help="Money it may use, in the currency of the prices, such as 25.50.")
+    ] = None,
     per: Annotated[str | None, typer.Option(help="The budget's window: minute, hour, day, month (UTC), ever.")] = None,
     policy: Annotated[
         str | None, typer.Option(help="The guardrail policy it is under. Default: guardrails.default.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
 ) -> None:
-    """Make a key and show it, once."""
+    """Make a key and show it, once.
+
+    \b
+    sluice keys create --owner ada --name "search app" --model smollm2 --expires 90d
+    sluice keys create --owner ada --scope team:search --budget 10000 --per day
+    sluice keys create --owner ada --money 25.50 --per month --policy strict
+    sluice keys create --owner ops --role operator --scope organisation:acme
+    """
     expires_at = parse_expiry(expires, datetime.now(UTC)) if expires else None
-    budgets = _read_budget(budget, per)
+    budgets, in_money = _read_budget(budget, money, per)
     if policy is not None:
         _refuse_unknown(policy)
-    engine = _open_database()
+    engine = open_database()
     from sluice.identity import create_key
 
     _warn_of_unknown(model or [])
@@ -47,6 +64,10 @@ def create(
         expires_at=expires_at,
         policy=policy,
         budgets=budgets,
+        money=in_money,
+        scope=scope,
+        role=role,
+        by=user(),
     )
     typer.echo(text)
     if not quiet:
@@ -58,7 +79,7 @@ def create(
 @keys.command(name="list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List all keys, the ended ones too."""
-    engine = _open_database()
+    engine = open_database()
     from sluice.identity import list_budgets, list_keys
 
     now = datetime.now(UTC)
@@ -73,10 +94,10 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 @keys.command()
 def revoke(key: Annotated[str, typer.Argument(help="The key's id, or the whole key.")]) -> None:
     """End a key; every gateway process refuses it within a second."""
-    engine = _open_database()
+    engine = open_database()
     from sluice.identity import revoke_key
 
-    typer.echo(f"Key {revoke_key(engine, key).id} is revoked.")
+    typer.echo(f"Key {revoke_key(engine, key, by=user()).id} is revoked.")
 
 
 def parse_expiry(text: str, now: datetime) -> datetime:
@@ -96,19 +117,22 @@ def parse_expiry(text: str, now: datetime) -> datetime:
         raise InvalidRequest(f"'{text}' is no time at which a key can expire.", fix=fix) from None
 
 
-def _read_budget(tokens: int | None, window: str | None) -> dict[str, int]:
-    """Tokens by window.
+def _read_budget(tokens: int | None, money: str | None, window: str | None) -> tuple[dict[str, int], dict[str, int]]:
+    """Tokens, and billionths of the currency, by window.
 
     Raises:
-        InvalidRequest: one of the two without the other.
+        InvalidRequest: an amount without a window, or the other way round; money that is none.
     """
-    if tokens is None and window is None:
-        return {}
-    if tokens is None or window is None:
+    if tokens is None and money is None and window is None:
+        return {}, {}
+    if window is None or (tokens is None and money is None):
         raise InvalidRequest(
-            "A budget needs its tokens and its window.", fix="Write for instance: --budget 10000 --per day"
+            "A budget needs its tokens or its money, and its window.",
+            fix="Write for instance: --budget 10000 --per day",
         )
-    return {window: tokens}
+    from sluice.identity.money import read_money
+
+    return {} if tokens is None else {window: tokens}, {} if money is None else {window: read_money(money)}
 
 
 def _warn_of_unknown(models: list[str]) -> None:
@@ -130,23 +154,16 @@ def _refuse_unknown(policy: str) -> None:
         raise unknown_policy(settings, policy)
 
 
-def _open_database() -> "Engine":
-    from sluice.database import connect, migrate
-    from sluice.settings_files import load_settings
-
-    url = load_settings().database_url
-    migrate(url)
-    return connect(url)
-
-
 def _row(key: "ApiKey", budgets: "tuple[Budget, ...]", now: datetime) -> dict[str, Any]:
     expired = key.expires_at is not None and key.expires_at <= now
     return {
         "id": key.id,
         "owner": key.owner,
         "name": key.name,
+        "scope": key.scope,
+        "role": key.role,
         "models": key.models,
-        "budgets": [{"tokens": budget.amount, "window": budget.window} for budget in budgets],
+        "budgets": [as_plain(budget) for budget in budgets],
         "policy": key.policy,
         "created": key.created_at.isoformat(timespec="seconds"),
         "expires": key.expires_at and key.expires_at.isoformat(timespec="seconds"),
@@ -159,19 +176,25 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(Column("id", no_wrap=True), "of", "models", box=None, pad_edge=False, collapse_padding=True)
-    for heading in ("budgets", "policy", "created", "expires", "state"):
-        table.add_column(heading, no_wrap=True)
+    columns = ("of", "under", "role", "models", "budgets", "policy", "expires", "state")
+    folded = [Column(name, overflow="fold") for name in columns]
+    table = Table(Column("id", no_wrap=True), *folded, box=None, pad_edge=False, collapse_padding=True)
     for row in rows:
         cells = [
             row["id"],
             f"{row['owner']}: {row['name']}" if row["name"] else row["owner"],
+            row["scope"] or "",
+            row["role"] or "",
             "all" if row["models"] is None else ", ".join(row["models"]),
-            ", ".join(f"{budget['tokens']:,}/{budget['window']}" for budget in row["budgets"]),
+            ", ".join(map(_budget, row["budgets"])),
             row["policy"] or "default",
-            row["created"][:10],
             row["expires"][:16] if row["expires"] else "never",
             row["state"],
         ]
         table.add_row(*map(Text, cells))
     Console().print(table)
+
+
+def _budget(budget: dict[str, Any]) -> str:
+    amount = f"{budget['tokens']:,}" if "tokens" in budget else f"{budget['money']} of money"
+    return f"{amount}/{budget['window']}{'' if budget['hard'] else ' (soft)'}"

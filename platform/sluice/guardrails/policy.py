@@ -55,7 +55,7 @@ class Policy:
         from sluice.guardrails.library import build_guard
 
         self.name = name
-        self.id = f"{name}@{_version(settings)}"
+        self.id = policy_id(name, settings)
         self.keep_days = settings.keep_days if settings.keep_bodies else None
         self._window = settings.hold_back
         self._actions = dict(settings.input.actions)
@@ -145,9 +145,10 @@ def _check(name: Validator, action: Action) -> Check:
     return Check(name, action, find, settled)
 
 
-def _version(settings: "PolicySettings") -> str:
+def policy_id(name: str, settings: "PolicySettings") -> str:
+    """`<name>@<hash>` of what a policy says and of the validators' code."""
     # What is kept of a request changes nothing about what is decided.
     digest = sha256(msgspec.json.encode(settings.model_dump(exclude={"keep_bodies", "keep_days"})))
-    for name in ("finding", "hold_back", "injection", "pii", "secrets"):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    return digest.hexdigest()[:12]
+    for module in ("finding", "hold_back", "injection", "pii", "secrets"):
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+    return f"{name}@{digest.hexdigest()[:12]}"

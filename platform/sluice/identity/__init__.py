@@ -2,7 +2,7 @@
 
 from sluice.identity.budgets import Budget, list_budgets, remove_budget, set_budget
 from sluice.identity.keyring import Identity, Keyring
-from sluice.identity.keys import ApiKey, create_key, list_keys, revoke_key
+from sluice.identity.keys import ApiKey, create_key, list_keys, revoke_key, set_key_policy
 from sluice.identity.limits import Limit, list_limits, remove_limit, set_limit
 from sluice.identity.owners import identify
 from sluice.identity.scopes import Scope, create_scope, list_scopes
@@ -25,5 +25,6 @@ __all__ = [
     "remove_limit",
     "revoke_key",
     "set_budget",
+    "set_key_policy",
     "set_limit",
 ]

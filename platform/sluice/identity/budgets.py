@@ -9,6 +9,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from sluice import audit
 from sluice.errors import InvalidRequest, NotFound
+from sluice.identity.money import NANO, show_money
 from sluice.identity.revisions import next_meters
 
 Window = Literal["minute", "hour", "day", "month", "ever"]
@@ -16,8 +17,6 @@ Window = Literal["minute", "hour", "day", "month", "ever"]
 WINDOWS: tuple[Window, ...] = get_args(Window)
 Unit = Literal["tokens", "money"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
-NANO = 10**9
-"""Money is counted in whole billionths of the currency that the prices are in."""
 MOST = 2**53
 """What any JSON reader, and Redis, takes as a whole number."""
 
@@ -39,7 +38,7 @@ class Budget:
     hard: bool = True
 
     def __str__(self) -> str:
-        amount = f"{self.amount:,} tokens" if self.unit == "tokens" else f"{self.amount / NANO:,.2f} of money"
+        amount = f"{self.amount:,} tokens" if self.unit == "tokens" else f"{show_money(self.amount)} of money"
         return amount + (" in all" if self.window == "ever" else f" per {self.window}")
 
 

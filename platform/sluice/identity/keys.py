@@ -54,6 +54,7 @@ def create_key(
     models: Iterable[str] | None = None,
     expires_at: datetime | None = None,
     budgets: Mapping[str, int] | None = None,
+    money: Mapping[str, int] | None = None,
     policy: str | None = None,
     scope: str | None = None,
     role: str | None = None,
@@ -63,6 +64,7 @@ def create_key(
 
     Args:
         budgets: tokens by window (minute, hour, day, month, ever); each call must fit all of them.
+        money: the same in billionths of the currency.
         policy: the guardrail policy it is under instead of the default one; whoever calls knows that there is one.
         scope: the user, team or organisation that it stands under, for good.
         role: what it may do under /admin; None: nothing.
@@ -76,8 +78,8 @@ def create_key(
     now = datetime.now(UTC)
     if not owner.strip():
         raise InvalidRequest("A key needs an owner.", param="owner")
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
-        raise InvalidRequest("A key's expiry must lie in the future and name its time zone.", param="expires_at")
+    if expires_at is not None:
+        expires_at = _in_utc(expires_at, now)
     if role is not None and role not in ROLES:
         raise InvalidRequest(f"'{role[:64]}' is no role.", fix=f"Take one of: {', '.join(ROLES)}.", param="role")
     secret = _random(string.ascii_letters + string.digits, SECRET_LENGTH)
@@ -94,7 +96,8 @@ def create_key(
         scope=scope,
         role=role,
     )
-    rows = [budget_row(f"key:{key.id}", tokens, window) for window, tokens in (budgets or {}).items()]
+    rows = [budget_row(f"key:{key.id}", amount, window) for window, amount in (budgets or {}).items()]
+    rows += [budget_row(f"key:{key.id}", amount, window, "money") for window, amount in (money or {}).items()]
     with Session(engine, expire_on_commit=False) as session:
         key.revision = next_revision(session)
         if scope is not None:
@@ -142,6 +145,39 @@ def revoke_key(engine: Engine, key_id: str, *, by: str | None = None) -> ApiKey:
             audit.append(session, actor=by or key.owner, action="key.revoked", subject=f"key:{key.id}")
             session.commit()
         return key
+
+
+def set_key_policy(engine: Engine, key_id: str, policy: str | None, *, by: str) -> ApiKey:
+    """Put a key under a guardrail policy; None: the default one.
+
+    Args:
+        policy: whoever calls knows that there is one.
+        by: who does it, for the audit log.
+
+    Raises:
+        NotFound: there is no such key.
+        StateUnavailable: the database cannot be used.
+    """
+    with Session(engine, expire_on_commit=False) as session:
+        revision = next_revision(session)
+        key = session.get(ApiKey, key_id)
+        if key is None:
+            raise NotFound(f"There is no key '{key_id[:ID_LENGTH]}'.", fix="'sluice keys list' shows the ids.")
+        if key.policy != policy:
+            detail = {"policy": policy, "before": key.policy}
+            key.policy, key.revision = policy, revision
+            audit.append(session, actor=by, action="key.policy_set", subject=f"key:{key.id}", detail=detail)
+            session.commit()
+        return key
+
+
+def _in_utc(expires_at: datetime, now: datetime) -> datetime:
+    try:
+        if expires_at.tzinfo is not None and expires_at > now:
+            return expires_at.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+        pass
+    raise InvalidRequest("A key's expiry must lie in the future and name its time zone.", param="expires_at")
 
 
 def _refuse_unknown_scope(session: Session, scope: str) -> None:

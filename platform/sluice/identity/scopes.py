@@ -120,8 +120,13 @@ def chain(scope: str | None, parents: Mapping[str, str | None]) -> tuple[str, ..
     return tuple(reversed(found))
 
 
-def keys_below(scope: str) -> SelectOfScalar[str]:
-    """A query for the ids of all keys, ended ones too, that stand under an organisation, a team or a user."""
+def subtree(scope: str) -> SelectOfScalar[str]:
+    """A query for the ids of an organisation, a team or a user and of all those below it."""
     below = select(Scope.id).where(Scope.id == scope).cte(recursive=True)
     below = below.union(select(Scope.id).where(col(Scope.parent) == below.c.id))
-    return select(ApiKey.id).where(col(ApiKey.scope).in_(select(below.c.id)))
+    return select(below.c.id)
+
+
+def keys_below(scope: str) -> SelectOfScalar[str]:
+    """A query for the ids of all keys, ended ones too, that stand under an organisation, a team or a user."""
+    return select(ApiKey.id).where(col(ApiKey.scope).in_(subtree(scope)))

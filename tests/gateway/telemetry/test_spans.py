@@ -50,7 +50,7 @@ def test_a_request_is_a_span_by_the_conventions(
         "sluice.request.id": response.headers["x-request-id"],
         "sluice.key.id": gateway.usage(1)[0].key_id,
         "sluice.charged_tokens": usage["total_tokens"],
-        "sluice.upstream": "m",
+        "sluice.upstream": "alias",
         "sluice.upstream.address": scripted_upstream.origin.removeprefix("http://"),
     }
     assert collector.resources[0]["service.name"] == "front-door"

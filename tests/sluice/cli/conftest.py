@@ -96,3 +96,13 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     deployment = Deployment(tmp_path)
     yield deployment
     deployment.run("down")
+
+
+@pytest.fixture
+def empty_database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Settings that name an empty database, for commands that are run in this process."""
+    monkeypatch.setenv("SLUICE_CONFIG", str(tmp_path))
+    monkeypatch.setenv("SLUICE_PLATFORM__DATABASE", database_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("USER", "ops")
+    return database_url

@@ -8,19 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sluice.audit import entries
 from sluice.cli.keys import keys, parse_expiry
+from sluice.cli.scopes import scopes
+from sluice.database import connect
 from sluice.errors import ConfigurationError, InvalidRequest, NotFound
 from sluice.identity.keys import KEY_PATTERN
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def deployment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings that name an empty database."""
-    monkeypatch.setenv("SLUICE_CONFIG", str(tmp_path))
-    monkeypatch.setenv("SLUICE_PLATFORM__DATABASE", database_url)
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 def run(*arguments: str) -> str:
@@ -31,7 +26,7 @@ def listed() -> list[dict[str, object]]:
     return json.loads(run("list", "--json"))
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("empty_database")
 def test_created_key_is_listed_and_revoked() -> None:
     token = run("create", "--owner", "ada", "--name", "ci", "--model", "a", "--model", "b", "--quiet").strip()
     match = re.fullmatch(KEY_PATTERN, token)
@@ -41,6 +36,8 @@ def test_created_key_is_listed_and_revoked() -> None:
         "id": match[1],
         "owner": "ada",
         "name": "ci",
+        "scope": None,
+        "role": None,
         "models": ["a", "b"],
         "budgets": [],
         "policy": None,
@@ -52,7 +49,7 @@ def test_created_key_is_listed_and_revoked() -> None:
     assert [row["state"] for row in listed()] == ["revoked"]
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("empty_database")
 def test_key_is_shown_once_and_said_so() -> None:
     result = CliRunner().invoke(keys, ["create", "--owner", "ada", "--expires", "2099-01-31"])
     token = result.stdout.strip()
@@ -65,26 +62,32 @@ def test_key_is_shown_once_and_said_so() -> None:
     assert "all" in table
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("empty_database")
 def test_budget_is_kept_and_listed() -> None:
     run("create", "--owner", "ada", "--budget", "10000", "--per", "day")
-    assert listed()[0]["budgets"] == [{"tokens": 10000, "window": "day"}]
+    assert listed()[0]["budgets"] == [{"tokens": 10000, "window": "day", "hard": True}]
     assert "10,000/day" in run("list")
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("empty_database")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--budget", "0", "--per", "day"), "A budget of 0 tokens is none. Take 1 to"),
-        (("--budget", "-5", "--per", "day"), "A budget of -5 tokens is none. Take 1 to"),
+        (("--budget", "0", "--per", "day"), "A budget of 0 tokens is none. Take "),
+        (("--budget", "-5", "--per", "day"), "A budget of -5 tokens is none. Take "),
         (("--budget", str(2**53 + 1), "--per", "day"), "tokens is none"),
         (
             ("--budget", "5", "--per", "week"),
             "'week' is no window of a budget. Take one of: minute, hour, day, month, ",
         ),
-        (("--budget", "5"), "A budget needs its tokens and its window. Write for instance: --budget 10000 --per day"),
-        (("--per", "day"), "A budget needs its tokens and its window."),
+        (
+            ("--budget", "5"),
+            "A budget needs its tokens or its money, and its window. Write for instance: --budget 10000 --per day",
+        ),
+        (("--money", "5"), "A budget needs its tokens or its money, and its window."),
+        (("--money", "much", "--per", "day"), "'much' is no amount of money."),
+        (("--role", "root"), "'root' is no role. Take one of: viewer, developer, operator, admin."),
+        (("--per", "day"), "A budget needs its tokens or its money, and its window."),
     ],
 )
 def test_what_is_no_budget_is_refused_and_leaves_no_key(arguments: tuple[str, ...], message: str) -> None:
@@ -93,13 +96,48 @@ def test_what_is_no_budget_is_refused_and_leaves_no_key(arguments: tuple[str, ..
     assert listed() == []
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("empty_database")
+def test_a_key_stands_under_a_scope_with_a_role_and_a_budget_in_money() -> None:
+    with pytest.raises(NotFound, match="no scope 'team:search'"):
+        run("create", "--owner", "ada", "--scope", "team:search")
+    CliRunner().invoke(scopes, ["create", "team", "search"])
+    budget = ("--money", "25.50", "--budget", "10000", "--per", "month")
+    run("create", "--owner", "ada", "--scope", "team:search", "--role", "operator", *budget)
+    [row] = listed()
+    assert (row["scope"], row["role"]) == ("team:search", "operator")
+    assert row["budgets"] == [
+        {"money": "25.50", "window": "month", "hard": True},
+        {"tokens": 10000, "window": "month", "hard": True},
+    ]
+    assert "25.50 of money/month, 10,000/month" in run("list")
+
+
+@pytest.mark.usefixtures("empty_database")
+def test_an_id_stays_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("create", "--owner", "somebody-with-a-long-name", "--model", "a-model-with-a-long-name", "--expires", "30d")
+    monkeypatch.setenv("COLUMNS", "60")
+    assert str(listed()[0]["id"]) in run("list")
+    assert "…" not in run("list")
+
+
+def test_who_is_at_the_terminal_stands_in_the_audit_log(empty_database: str) -> None:
+    id_ = run("create", "--owner", "ada", "--quiet")[10:22]
+    run("revoke", id_)
+    engine = connect(empty_database)
+    assert [(entry.actor, entry.action) for entry in entries(engine, f"key:{id_}")] == [
+        ("ops", "key.created"),
+        ("ops", "key.revoked"),
+    ]
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("empty_database")
 def test_names_are_printed_as_they_are() -> None:
     run("create", "--owner", "[red]ada[/red]")
     assert "[red]ada[/red]" in run("list")
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("empty_database")
 def test_unknown_key_is_an_error() -> None:
     with pytest.raises(NotFound):
         run("revoke", "abcdefghijkl")
@@ -126,11 +164,11 @@ def test_expiry_that_is_none_is_refused(written: str) -> None:
 
 
 def test_importing_the_commands_loads_no_database() -> None:
-    code = "import sys, sluice.cli.keys; print(*sys.modules.keys() & {'sqlmodel', 'sqlalchemy', 'pydantic', 'rich'})"
+    code = "import sys, sluice.cli.keys, sluice.cli.scopes, sluice.cli.limits, sluice.cli.audit; print(*sys.modules.keys() & {'sqlmodel', 'sqlalchemy', 'pydantic', 'rich'})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout == "\n"
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("empty_database")
 def test_a_key_may_be_put_under_a_policy_that_exists(tmp_path: Path) -> None:
     (tmp_path / "guardrails.yaml").write_text("guardrails: {policies: {strict: {}}}\n")
     run("create", "--owner", "ada", "--policy", "strict")

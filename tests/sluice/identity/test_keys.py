@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import Engine, text
 
+from sluice.audit import entries
 from sluice.database import connect
 from sluice.errors import InvalidRequest, NotFound
-from sluice.identity import create_key, list_keys, revoke_key
+from sluice.identity import create_key, list_budgets, list_keys, revoke_key, set_key_policy
 from sluice.identity.keys import KEY_PATTERN
 
 
@@ -79,6 +80,40 @@ def test_key_that_could_never_work_is_refused(engine: Engine, wrong: dict[str, o
     with pytest.raises(InvalidRequest):
         create_key(engine, **wrong)  # pyright: ignore[reportArgumentType]
     assert list_keys(engine) == []
+
+
+def test_budgets_in_money_come_with_the_key_or_not_at_all(engine: Engine) -> None:
+    key, _ = create_key(engine, owner="ada", budgets={"day": 5}, money={"month": 7}, by="ops")
+    found = list_budgets(engine)[f"key:{key.id}"]
+    assert [(one.unit, one.window, one.amount) for one in found] == [("money", "month", 7), ("tokens", "day", 5)]
+    with pytest.raises(InvalidRequest, match="no window"):
+        create_key(engine, owner="ada", money={"week": 7})
+    assert len(list_keys(engine)) == 1
+
+
+def test_an_expiry_is_kept_in_utc(engine: Engine) -> None:
+    east = timezone(timedelta(hours=2))
+    key, _ = create_key(engine, owner="ada", expires_at=datetime(2099, 1, 31, tzinfo=east))
+    assert key.expires_at == list_keys(engine)[0].expires_at == datetime(2099, 1, 30, 22, tzinfo=UTC)
+    assert key.expires_at.tzinfo is UTC
+    beyond = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))
+    with pytest.raises(InvalidRequest, match="expiry must lie"):
+        create_key(engine, owner="ada", expires_at=beyond)
+
+
+def test_a_policy_is_set_taken_away_and_audited_once_for_each_change(engine: Engine) -> None:
+    key, _ = create_key(engine, owner="ada")
+    changed = set_key_policy(engine, key.id, "strict", by="ops")
+    assert (changed.policy, changed.revision > key.revision) == ("strict", True)
+    assert set_key_policy(engine, key.id, "strict", by="ops").revision == changed.revision
+    assert set_key_policy(engine, key.id, None, by="bea").policy is None
+    log = [(entry.actor, entry.detail) for entry in entries(engine, f"key:{key.id}") if entry.action != "key.created"]
+    assert log == [
+        ("ops", {"policy": "strict", "before": None}),
+        ("bea", {"policy": None, "before": "strict"}),
+    ]
+    with pytest.raises(NotFound):
+        set_key_policy(engine, "abcdefghijkl", "strict", by="ops")
 
 
 def test_revisions_become_visible_in_order(engine: Engine, database_url: str) -> None:

@@ -5,7 +5,7 @@ from sqlmodel import Session
 from sluice.audit import entries
 from sluice.errors import Conflict, InvalidRequest, NotFound
 from sluice.identity import create_key, create_scope, list_scopes
-from sluice.identity.scopes import chain, keys_below
+from sluice.identity.scopes import chain, keys_below, subtree
 
 
 def test_scopes_stand_under_one_another(engine: Engine) -> None:
@@ -33,6 +33,8 @@ def test_keys_count_for_all_above_them(engine: Engine) -> None:
         assert set(session.exec(keys_below("organisation:acme"))) == {ids["organisation:acme"], ids["team:search"]}
         assert list(session.exec(keys_below("team:search"))) == [ids["team:search"]]
         assert list(session.exec(keys_below("user:nobody"))) == []
+        assert set(session.exec(subtree("organisation:acme"))) == {"organisation:acme", "team:search"}
+        assert list(session.exec(subtree("key:nobody"))) == []
 
 
 @pytest.mark.parametrize(
