@@ -100,6 +100,5 @@ class SpanMaker:
             gen_ai.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK: first_token,
             "gen_ai.server.time_to_first_token": first_token,
             "sluice.prompt": exchange.prompt,
-            "sluice.upstream": exchange.upstream or None,
-            "sluice.upstream.address": destination and destination.address,
+            "sluice.upstream": exchange.upstream or (destination and destination.address),
         }

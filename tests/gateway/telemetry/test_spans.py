@@ -50,8 +50,7 @@ def test_a_request_is_a_span_by_the_conventions(
         "sluice.request.id": response.headers["x-request-id"],
         "sluice.key.id": gateway.usage(1)[0].key_id,
         "sluice.charged_tokens": usage["total_tokens"],
-        "sluice.upstream": "alias",
-        "sluice.upstream.address": scripted_upstream.origin.removeprefix("http://"),
+        "sluice.upstream": f"m@{scripted_upstream.origin.removeprefix('http://')}",
     }
     assert collector.resources[0]["service.name"] == "front-door"
     sent = scripted_upstream.requests[-1]
