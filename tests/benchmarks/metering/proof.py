@@ -38,11 +38,19 @@ from tests.ports import free_ports
 REDIS = "redis://127.0.0.1:6379/0"
 OUTPUT = Path(".sluice/bench/proof.json")
 SECONDS_A_TOKEN = 0.002
+PRICE = "{input: 1, output: 2}"
+"""For a million tokens: 1,000 billionths for one read, 2,000 for one written."""
+MONEY_A_TOKEN = 1_800
+"""What the team's budget in money has for each of the key's tokens: in some runs too little."""
 
 
 @dataclass
 class Result:
-    """One run, in tokens: what the engine made, what Redis has as spent and as held, what the records sum up to."""
+    """One run, in tokens: what the engine made, what Redis has as spent and as held, what the records sum up to.
+
+    Attributes:
+        money, cost: the team's budget in money, in billionths: what Redis has as spent, and the records' sum.
+    """
 
     seed: int
     budget: int
@@ -51,6 +59,8 @@ class Result:
     held: int = 0
     recorded: int = 0
     team_spent: int = 0
+    money: int = 0
+    cost: int = 0
     wrong_records: int = 0
     answered: int = 0
     cancelled: int = 0
@@ -62,8 +72,15 @@ class Result:
 
     @property
     def over(self) -> int:
-        """Tokens beyond the budget, made or charged."""
-        return max(0, self.made - self.budget, self.spent - self.budget, self.recorded - self.budget)
+        """Tokens beyond the budget, made or charged; billionths beyond that in money."""
+        beyond = self.money - MONEY_A_TOKEN * self.budget
+        return max(0, self.made - self.budget, self.spent - self.budget, self.recorded - self.budget, beyond)
+
+    @property
+    def difference(self) -> int:
+        """Between what Redis has and what the records sum up to."""
+        tokens = abs(self.spent - self.recorded) + abs(self.team_spent - self.recorded)
+        return tokens + abs(self.money - self.cost) + self.held
 
 
 class Workers:
@@ -89,6 +106,7 @@ class Workers:
             "SLUICE_REDIS__COMMAND_SECONDS": "10",
             "SLUICE_REDIS__REBUILD_SECONDS": "0.5",
             "SLUICE_ROUTES__M__URL": upstream,
+            "SLUICE_ROUTES__M__PRICE": PRICE,
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -146,6 +164,7 @@ def run(seed: int, folder: Path, *, calls: int = 1_000, workers: int = 4, budget
         create_scope(database, "organisation", "acme", by="proof")
         create_scope(database, "team", "search", parent="organisation:acme", by="proof")
         set_budget(database, "team:search", 2 * budget, "ever", by="proof")
+        set_budget(database, "team:search", MONEY_A_TOKEN * budget, "ever", "money", by="proof")
         key, token = create_key(database, owner="proof", scope="team:search", budgets={"ever": budget})
         for number in range(workers):
             gateway.start(number)
@@ -158,10 +177,12 @@ def run(seed: int, folder: Path, *, calls: int = 1_000, workers: int = 4, budget
         result.made = engine.made
         result.spent, result.held = _account(store, prefix, account)
         result.team_spent, team_held = _account(store, prefix, "team:search/tokens/ever")
-        result.held += team_held
+        result.money, money_held = _account(store, prefix, "team:search/money/ever")
+        result.held += team_held + money_held
         with Session(database) as session:
             rows = {row.request_id: row for row in session.exec(select(UsageRow).where(col(UsageRow.key_id) == key.id))}
         result.recorded = sum(row.charged_tokens for row in rows.values())
+        result.cost = sum(row.cost for row in rows.values())
         result.wrong_records = sum(
             request_id not in rows or rows[request_id].charged_tokens != engine.made_for[request_id]
             for request_id in result.ended
@@ -261,10 +282,11 @@ def rows(results: Sequence[Result]) -> list[Any]:
     import report
 
     count = len(results)
-    differences = [abs(r.spent - r.recorded) + abs(r.team_spent - r.recorded) + r.held for r in results]
     return [
         report.row(f"tokens over the budget, {count} seeds", max(r.over for r in results), "", "=", 0),
-        report.row("difference of ledger and records, tokens", max(differences), "", "=", 0),
+        report.row(
+            "difference of ledger and records, tokens and billionths", max(r.difference for r in results), "", "=", 0
+        ),
         report.row("tokens made beyond those charged", max(max(0, r.made - r.spent) for r in results), "", "=", 0),
         report.row("answers charged other than the engine counted", sum(r.wrong_records for r in results), "", "=", 0),
         report.row("calls that failed otherwise than by the kill", sum(r.failed for r in results), "", "=", 0),

@@ -12,9 +12,8 @@ def test_calls_through_two_processes_with_a_kill_never_use_more_than_the_budget(
     result = proof.run(1, tmp_path, calls=120, workers=2, budget=3_000)
     assert result.over == 0
     assert result.made <= result.spent <= 3_000
-    assert result.spent == result.recorded == result.team_spent
-    assert result.held == 0
+    assert result.difference == 0
     assert result.wrong_records == 0
     assert result.failed == 0
     assert result.answered > 0
-    assert result.spent > 2_500
+    assert result.spent > 2_000

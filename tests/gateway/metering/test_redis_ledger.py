@@ -79,7 +79,7 @@ async def processes(folder: Path, url: str) -> AsyncIterator[Start]:
     started: list[RedisLedger] = []
 
     async def start(**further: object) -> Process:
-        quick = {"url": url, "rebuild_seconds": 0.3, "command_seconds": 0.3, "connect_seconds": 0.5}
+        quick = {"url": url, "rebuild_seconds": 0.3, "command_seconds": 1, "connect_seconds": 1}
         settings = RedisSettings.model_validate(quick | further)
         clock = Clock()
 
@@ -163,7 +163,7 @@ async def test_a_deployment_may_let_hard_budgets_through_and_counts_them_later(
 
 async def test_a_restart_without_data_never_makes_a_budget_larger(server: RedisServer, start: Start) -> None:
     """What is under way in any process is held again, what ended is read from the records."""
-    first, second = await start(), await start()
+    first, second = await start(rebuild_seconds=2), await start(rebuild_seconds=2)
     (await first.take(plan(HARD, EVER), 300)).settle(300, 0)
     under_way = [await first.take(plan(HARD), 200), await second.take(plan(HARD, EVER), 100)]
     first.records = second.records = 300
