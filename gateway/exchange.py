@@ -21,10 +21,10 @@ from sluice.logs import HANDLED_REQUEST
 if TYPE_CHECKING:
     from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
+    from gateway.kept.bodies import KeptBody
     from gateway.metering.call import LeasedCall
     from gateway.routing.failure import FailedAttempt
     from gateway.routing.target import Target
-    from gateway.telemetry.bodies import KeptBody
     from gateway.telemetry.trace_context import TraceContext
 
 
@@ -174,6 +174,8 @@ class Exchange:
             self.first_token and self.first_token - self.started,
             usage,
         )
+        if self.kept is not None:
+            self.kept.end()
         self._telemetry.end(self)
 
     @property

@@ -37,6 +37,7 @@ from gateway.metering.redis_lease import RedisLease, lease_of, refusal_of
 from gateway.metering.redis_link import RedisLink
 from gateway.metering.redis_pipe import RedisPipe, packed
 from gateway.metering.redis_scripts import OPEN, RESTORE
+from gateway.metrics import Gauge
 from sluice.errors import StateUnavailable
 from sluice.identity import Budget
 from sluice.identity.budgets import MOST
@@ -98,7 +99,7 @@ class RedisLedger:
         """Whether budgets cannot be counted at the moment."""
         return self._link.pipe is None or self._link.pipe.lost.done()
 
-    def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
+    def gauges(self) -> list[Gauge]:
         """What an operator watches."""
         return [
             ("sluice_redis_lost", "1 while budgets cannot be counted in Redis.", lambda: self.lost),

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway.kept.body_table import find_body
 from gateway.request_id import BOOT, boot_of
-from gateway.telemetry.body_table import find_body
 from gateway.usage.record import UsageRow
 from sluice.errors import StateUnavailable
 from sluice.home import Home
