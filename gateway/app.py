@@ -29,7 +29,6 @@ from gateway.telemetry.telemetry import Telemetry
 from gateway.usage import Journal, UsageWriter
 from gateway.usage.lineage import record_models
 from sluice.database import connect
-from sluice.home import Home
 from sluice.http_errors import install_error_responses
 from sluice.identity import Keyring
 from sluice.settings import Settings
@@ -69,7 +68,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     engine = connect(settings.database_url)
     keyring = Keyring(engine, gateway.keys)
     prompts = PromptCache(engine, gateway.keys.stale_seconds)
-    home = Home(settings.platform.home)
+    home = settings.home
     journal = Journal(home.journal, gateway.usage.segment_bytes)
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
