@@ -1,5 +1,6 @@
 """What the ledger is asked for, and what it gives."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -58,7 +59,7 @@ class NeedsCount(Exception):
     """The call does not fit by its prompt's upper bound; by its true count it may."""
 
 
-class Lease:
+class Lease(ABC):
     """Tokens and money held for one call until it is settled.
 
     Attributes:
@@ -81,14 +82,14 @@ class Lease:
         self.exceeded: Budget | None = None
 
     @property
+    @abstractmethod
     def left(self) -> int | None:
         """Tokens that the tightest hard budget has left beside what is held; None where none counts tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self, tokens: int, money: int) -> None:
         """Book what the call used and give back the rest; only the first time counts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rates(self) -> list[tuple[RateKind, Rate]]:
         """Where the tightest limit of each kind stands."""
-        raise NotImplementedError

@@ -38,7 +38,7 @@ from gateway.metering.redis_link import RedisLink
 from gateway.metering.redis_pipe import RedisPipe, packed
 from gateway.metering.redis_scripts import OPEN, RESTORE
 from gateway.metrics import Gauge
-from sluice.errors import StateUnavailable
+from sluice.errors import SEND_AGAIN, StateUnavailable
 from sluice.identity import Budget
 from sluice.identity.budgets import MOST
 from sluice.settings import RedisSettings
@@ -281,7 +281,7 @@ class RedisLedger:
 
 
 def _lost(why: str) -> StateUnavailable:
-    error = StateUnavailable(f"Budgets cannot be checked: {why}.", fix="Send the request again later.")
+    error = StateUnavailable(f"Budgets cannot be checked: {why}.", fix=SEND_AGAIN)
     error.retry_after = b"1"
     return error
 
