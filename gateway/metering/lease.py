@@ -36,9 +36,6 @@ class Ask:
         return min(whole, self.most) if self.most else whole
 
 
-ONE_REQUEST = Ask("", 0, 0, 0, exact=True)
-
-
 class Rate(NamedTuple):
     """Where a limit stands, for the response's headers; `reset_seconds` until all of it is there again."""
 
