@@ -11,8 +11,12 @@ from sluice.settings import Settings
 def find_warnings(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """A sentence for each thing outside the files that is not there, and would be missed later."""
     for name, route in settings.routes.items():
-        if variable := route.api_key_env:
-            yield from _check_key(f"routes.{name}.api_key_env", variable, environment.get(variable, ""))
+        for number, target in enumerate(route.targets):
+            if variable := target.api_key_env:
+                place = f"routes.{name}.upstreams.{number}" if route.upstreams else f"routes.{name}"
+                yield from _check_key(f"{place}.api_key_env", variable, environment.get(variable, ""))
+    if (variable := settings.telemetry.headers_env) and not environment.get(variable):
+        yield f"telemetry.headers_env: the variable {variable} is not set. Export {variable}."
     for name, model in settings.models.items():
         path = model.source.path
         if path is not None and not path.exists():
@@ -29,6 +33,8 @@ def _check_key(setting: str, variable: str, key: str) -> Iterator[str]:
         yield f"{setting}: the variable {variable} is not set. Export {variable}."
     elif key.startswith(PREFIX):
         yield f"{setting}: {variable} holds a key of Sluice itself, which must not be sent elsewhere."
+    elif not (key.isascii() and key.isprintable()):
+        yield f"{setting}: {variable} holds characters that no header can carry."
 
 
 def _is_module(name: str) -> bool:
