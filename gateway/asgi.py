@@ -24,8 +24,8 @@ async def answer_by_asgi(application: ASGIApp, request: Request) -> None:
             log.exception("unexpected error at %s", request.path)
     finally:
         tasks.discard(request.task)
-    if not request.answered and not request.gone:
-        request.connection.transport.abort()
+    if not request.answered:
+        request.abort()
 
 
 class AsgiCall:

@@ -204,6 +204,11 @@ class Request:
             self.connection.transport.write(b"0\r\n\r\n")
         self._answered()
 
+    def abort(self) -> None:
+        """Break off an answer that has begun, so that nobody takes it for whole."""
+        if not self.gone:
+            self.connection.transport.abort()
+
     def _write(self, piece: bytes) -> None:
         if piece and not self._silent and not self.gone:
             self.connection.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
