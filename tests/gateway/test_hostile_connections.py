@@ -101,6 +101,13 @@ def test_a_path_that_is_almost_right_is_not_found(gateway: RunningGateway, path:
     assert exchange(gateway, gateway.head(len(BODY), path=path) + BODY).startswith(b"HTTP/1.1 404")
 
 
+@pytest.mark.parametrize("path", [b"/admin/keys/", b"/health/live/", b"/v1/models/", b"/docs/static"])
+def test_nobody_is_sent_where_a_host_header_says(gateway: RunningGateway, path: bytes) -> None:
+    answer = exchange(gateway, b"GET " + path + b" HTTP/1.1\r\nhost: evil.example\r\n\r\n")
+    assert not answer.startswith(b"HTTP/1.1 3")
+    assert b"evil.example" not in answer
+
+
 @pytest.mark.parametrize("field", [b"traceparent: a\r\n evil: b", b"traceparent: a\rb: c", b"traceparent: a\x00b"])
 def test_no_header_reaches_the_upstream_in_disguise(
     gateway: RunningGateway, scripted_upstream: ScriptedUpstream, field: bytes
