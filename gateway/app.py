@@ -119,7 +119,12 @@ def create_app(settings: Settings) -> GatewayApplication:
         engine.dispose()
 
     app = GatewayApplication(
-        title="Sluice gateway", summary="OpenAI's API, metered.", lifespan=lifespan, docs_url=None, redoc_url=None
+        title="Sluice gateway",
+        summary="OpenAI's API, metered.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # it would send clients, with what they carry, wherever their Host header says
     )
     app.keyring = keyring
     app.metrics = metrics

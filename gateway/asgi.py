@@ -5,7 +5,7 @@ import logging
 
 from starlette.types import ASGIApp, Message, Scope
 
-from gateway.request import ClientGone, Request, render_error
+from gateway.request import Request
 from gateway.upstream.header import render
 from sluice.errors import SluiceError
 
@@ -13,15 +13,8 @@ log = logging.getLogger(__name__)
 
 
 async def answer_by_asgi(application: ASGIApp, request: Request) -> None:
-    """Have an application answer once the body is there; it may end its work though the client has left."""
-    try:
-        call = AsgiCall(request, await request.body())
-    except ClientGone:
-        return
-    except SluiceError as error:
-        request.keep_alive = False  # the body was not read to its end
-        request.send(error.status, *render_error(error))
-        return
+    """Have an application answer; it may end its work though the client has left."""
+    call = AsgiCall(request)
     tasks = request.connection.server_state.tasks  # which the server lets end before it stops
     tasks.add(request.task)
     try:
@@ -31,16 +24,16 @@ async def answer_by_asgi(application: ASGIApp, request: Request) -> None:
             log.exception("unexpected error at %s", request.path)
     finally:
         tasks.discard(request.task)
-    if not request.answered and not request.gone:
-        request.connection.transport.abort()
+    if not request.answered:
+        request.abort()
 
 
 class AsgiCall:
     """One call of an application: its `scope`, `receive` and `send`."""
 
-    def __init__(self, request: Request, body: bytes) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._body: bytes | None = body
+        self._body_read = False
         self._over = asyncio.Event()
         request.on_gone = self._over.set
         transport = request.connection.transport
@@ -59,11 +52,20 @@ class AsgiCall:
         }
 
     async def receive(self) -> Message:
-        """The whole body, then the end of the call."""
-        if self._body is None:
+        """The whole body, which is not waited for before the application wants it; then the end of the call.
+
+        Raises:
+            SluiceError: as `Request.body`.
+        """
+        if self._body_read:
             await self._over.wait()
             return {"type": "http.disconnect"}
-        body, self._body = self._body, None
+        self._body_read = True
+        try:
+            body = await self._request.body()
+        except SluiceError:
+            self._request.keep_alive = False  # the body was not read to its end
+            raise
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Message) -> None:

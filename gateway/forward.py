@@ -82,7 +82,7 @@ async def forward_stream(
 
 
 def send_error(exchange: Exchange, error: SluiceError) -> None:
-    """End the exchange with an error: as the response, or as the last event of a stream that has begun."""
+    """End the exchange with an error: as the response, as the last event of a stream that has begun, or by breaking off."""
     if exchange.guard is not None:
         error = exchange.guard.checked(error)
     exchange.close(error.status, error.code, failure=error)
@@ -92,7 +92,10 @@ def send_error(exchange: Exchange, error: SluiceError) -> None:
     if not exchange.response_started:
         send_whole(exchange, error.status, b"application/json", body, error.retry_after)
         return
-    exchange.request.end(b"" if exchange.copy is None or exchange.copy.done else b"data: " + body + b"\n\n")
+    if exchange.copy is None:  # a service's answer, which has no place for an error
+        exchange.request.abort()
+    else:
+        exchange.request.end(b"" if exchange.copy.done else b"data: " + body + b"\n\n")
 
 
 def send_whole(

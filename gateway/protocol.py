@@ -22,6 +22,9 @@ BODY_HEADERS = (b"content-length", b"transfer-encoding")
 PIPELINED = 16
 """Requests that may wait for their turn on one connection before it is read no further."""
 
+LEAST_BESIDE = 3
+"""Bytes of a header beside its name and its value: the colon and the line's end."""
+
 _DISCARD = cast(list[Header], deque[Header](maxlen=0))
 """Takes the trailers after a chunked body, which must not pass for headers (RFC 9110, section 6.5.1)."""
 
@@ -73,7 +76,7 @@ class ClientConnection(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._read_paused = False
         self._reading_head = False
-        self._head_bytes = 0
+        self._read_bytes = 0  # since the last that was a request's body or its end
         self._target = b""
         self._headers: list[Header] = []
         self._began = 0.0
@@ -147,7 +150,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        self._head_bytes += len(data)
+        self._read_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -157,9 +160,7 @@ class ClientConnection(asyncio.Protocol):
             if not isinstance(refusal, SluiceError):
                 refusal = InvalidRequest("The request is not valid HTTP/1.1.", code="invalid_http")
             self._refuse(refusal)
-        if not self._reading_head:
-            self._head_bytes = 0
-        elif self._head_bytes > self.limits.header_bytes:
+        if self._read_bytes > self.limits.header_bytes:  # a head, or what only frames a body: extensions, trailers
             self._refuse(self._head_too_large())
         self._go_on()
 
@@ -194,8 +195,8 @@ class ClientConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         parser, headers = self._parser, self._headers
-        if self._head_bytes > self.limits.header_bytes:  # though part of it may be the body
-            size = len(self._target) + sum(len(name) + len(value) for name, value in headers)
+        if self._read_bytes > self.limits.header_bytes:  # though part of it may be the body
+            size = len(self._target) + sum(len(name) + len(value) + LEAST_BESIDE for name, value in headers)
             if size > self.limits.header_bytes:
                 raise self._head_too_large()
         upgrade = parser.should_upgrade()
@@ -216,10 +217,12 @@ class ClientConnection(asyncio.Protocol):
             self.pause_reading()
 
     def on_body(self, piece: bytes) -> None:
+        self._read_bytes = 0
         if self._receiving is not None:
             self._receiving.feed(piece)
 
     def on_message_complete(self) -> None:
+        self._read_bytes = 0
         request = self._receiving
         if request is not None:
             request.end_body()
@@ -250,10 +253,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _refuse(self, error: SluiceError) -> None:
         """Read no further: what came is no request, or not the body of the one that was being received."""
+        self._refusal = error
         request = self._receiving
-        if request is None or request.complete or request.answered:
-            self._refusal = error
-        else:
+        if request is not None and not request.complete and not request.answered:
             request.keep_alive = False
             request.refuse_body(error)
 

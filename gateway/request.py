@@ -66,6 +66,7 @@ class Request:
     _size = 0
     _reader: asyncio.Future[None] | None = None
     _refusal: SluiceError | None = None
+    _continued = False
     _chunked = False
     _silent = False
 
@@ -116,6 +117,7 @@ class Request:
             raise self._too_large()
         if self._refusal is None and not self.gone:
             if headers.get(b"expect", b"").lower() == b"100-continue":
+                self._continued = True
                 self.connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
@@ -202,11 +204,18 @@ class Request:
             self.connection.transport.write(b"0\r\n\r\n")
         self._answered()
 
+    def abort(self) -> None:
+        """Break off an answer that has begun, so that nobody takes it for whole."""
+        if not self.gone:
+            self.connection.transport.abort()
+
     def _write(self, piece: bytes) -> None:
         if piece and not self._silent and not self.gone:
             self.connection.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
 
     def _head(self, status: int, headers: bytes) -> bytes:
+        if not (self.complete or self._continued) and any(name == b"expect" for name, _ in self.headers):
+            self.keep_alive = False  # the body may never come, and a further request must not be taken for it
         close = b"" if self.keep_alive else b"connection: close\r\n"
         return b"%bdate: %b\r\n%b%b\r\n" % (STATUS_LINE[status], self.connection.date, headers, close)
 

@@ -43,8 +43,9 @@ def error_of(status: int, body: bytes, headers: Sequence[Header] = ()) -> Sluice
             f"The upstream refused the gateway's own credentials ({status}).",
             fix="Ask the operator to check the route's key.",
         )
-    if body[:1] != b"{" and (by_router := router_error(body.decode("utf-8", "replace"))):
-        return by_router
+    by_router = None if body[:1] == b"{" else router_error(body.decode("utf-8", "replace"))
+    if by_router is not None and (by_router.status < 500) == (status < 500):
+        return by_router  # any upstream may write so, but whose fault it is, its status says
     error = _read(body)
     message = error.message.strip() or f"The upstream answered {status} without a message."
     param = error.param.removeprefix("body.") if error.param else None
@@ -68,7 +69,7 @@ def recordable(code: str | int | None) -> str | None:
 def _read(body: bytes) -> _Error:
     try:
         parsed = msgspec.json.decode(body, type=_ErrorBody)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Error(message="" if body.lstrip()[:1] == b"<" else body[:500].decode("utf-8", "replace"))
     if isinstance(parsed.error, _Error):
         return parsed.error

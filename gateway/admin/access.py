@@ -125,10 +125,11 @@ class Caller:
         """As `check_scope`, for what a scope is given by those above it.
 
         Raises:
-            NotAllowed: it is the scope that the caller itself stands under.
+            NotAllowed: it is the scope that the caller itself stands under, or its own key.
         """
         self.check_scope(session, scope, models)
-        if scope == self.scope:
+        own_key = scope == f"key:{self.key_id}" and self.scope is not None
+        if scope == self.scope or own_key:
             raise NotAllowed(f"What {scope} may use is set by a key that stands above it.")
 
     def _reaches(self, session: Session, scope: str | None) -> bool:

@@ -1,5 +1,6 @@
 """One answer, as it is kept, and as bytes for a store elsewhere."""
 
+import re
 import zlib
 
 import msgspec
@@ -29,6 +30,8 @@ class _Packed(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     body: bytes
 
 
+_HEADER = re.compile(rb"[^\x00-\x1f\x7f]*")
+"""What a response's header may hold: who can write to a store must not be able to add headers."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
 
@@ -48,7 +51,7 @@ def unpack(key: bytes, data: bytes, limit: int) -> Entry | None:
     try:
         packed = _decoder.decode(data)
         body = packed.body
-        if packed.key != key or zlib.crc32(body) != packed.checksum:
+        if packed.key != key or zlib.crc32(body) != packed.checksum or not _HEADER.fullmatch(packed.content_type):
             return None
         if packed.streamed:
             inflating = zlib.decompressobj()

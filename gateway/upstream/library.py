@@ -112,7 +112,11 @@ class LibraryUpstream:
             )
             sending = asyncio.get_running_loop().create_task(self._client.send(request, stream=True))
             try:
-                return await asyncio.shield(sending)
+                response = await asyncio.shield(sending)
+                if 200 <= response.status_code < 600:
+                    return response
+                await response.aclose()
+                raise UpstreamFailed(f"{self.peer} does not answer in valid HTTP (status {response.status_code}).")
             except asyncio.CancelledError:
                 self._in_background(_give_up(sending, begun))
                 raise

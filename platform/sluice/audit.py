@@ -126,19 +126,19 @@ def entries(engine: Engine, subject: str | None = None) -> list[AuditEntry]:
 
 
 def head(engine: Engine) -> Head:
-    """The newest entry's number and hash, to be kept outside of the database.
+    """The newest entry's number and hash, to be kept outside of the database; as of an empty log where they were removed.
 
     Raises:
         StateUnavailable: the database cannot be used.
     """
     with Session(engine) as session:
-        row = session.exec(select(AuditHead)).one()
-        return Head(row.number, row.hash)
+        row = session.exec(select(AuditHead)).first()
+        return Head(0, "") if row is None else Head(row.number, row.hash)
 
 
 def broken_links(engine: Engine, pinned: Head | None = None) -> Iterator[int]:
     """The numbers of entries that were changed, or whose predecessor was changed, removed or put elsewhere; and the number
-    of the first that is missing at the end.
+    of the first that is missing at the end, or that cannot be read (within `BATCH`).
 
     Args:
         pinned: a head that the log had once. Its entry must still be there, so a log that was cut off or written anew,
@@ -155,18 +155,21 @@ def broken_links(engine: Engine, pinned: Head | None = None) -> Iterator[int]:
         .order_by(col(AuditEntry.number))
         .execution_options(yield_per=BATCH)
     )
-    previous, expected, last = "", 1, 0
+    previous, expected, last = "", 1, 1  # a log without its head has lost its first entry at least
     with Session(engine) as session:
-        for newest, entry in cast("Iterator[tuple[AuditHead, AuditEntry | None]]", session.exec(together)):
-            last = newest.number
-            if entry is None:
-                break
-            linked = entry.previous == previous and entry.number == expected and entry.hash == _hash(entry)
-            within = entry.number < last or (entry.number == last and entry.hash == newest.hash)
-            as_pinned = pinned is None or entry.number != pinned.number or entry.hash == pinned.hash
-            if not (linked and within and as_pinned):
-                yield entry.number
-            previous, expected = entry.hash, entry.number + 1
+        try:
+            for newest, entry in cast("Iterator[tuple[AuditHead, AuditEntry | None]]", session.exec(together)):
+                last = newest.number
+                if entry is None:
+                    break
+                linked = entry.previous == previous and entry.number == expected and entry.hash == _hash(entry)
+                within = entry.number < last or (entry.number == last and entry.hash == newest.hash)
+                as_pinned = pinned is None or entry.number != pinned.number or entry.hash == pinned.hash
+                if not (linked and within and as_pinned):
+                    yield entry.number
+                previous, expected = entry.hash, entry.number + 1
+        except (ValueError, TypeError, OverflowError, RecursionError):  # it holds what is no time, or no JSON of ours
+            last = expected
     if max(last, pinned.number if pinned else 0) >= expected:
         yield expected
 

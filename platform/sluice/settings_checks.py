@@ -33,6 +33,8 @@ def _check_key(setting: str, variable: str, key: str) -> Iterator[str]:
         yield f"{setting}: the variable {variable} is not set. Export {variable}."
     elif key.startswith(PREFIX):
         yield f"{setting}: {variable} holds a key of Sluice itself, which must not be sent elsewhere."
+    elif not (key.isascii() and key.isprintable()):
+        yield f"{setting}: {variable} holds characters that no header can carry."
 
 
 def _is_module(name: str) -> bool:

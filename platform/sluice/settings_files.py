@@ -14,6 +14,7 @@ from sluice.errors import ConfigurationError
 from sluice.logs import redact
 from sluice.settings import Section, Settings
 from sluice.settings_faults import KeyPath, explain
+from sluice.strict_yaml import NotYaml, check_size, read_yaml
 
 RESERVED = {"SLUICE_CONFIG", "SLUICE_DEBUG"}
 """Variables that steer the program itself and are no settings."""
@@ -69,6 +70,9 @@ def read_settings(folder: Path | None = None, environment: Mapping[str, str] = o
         if name.startswith("SLUICE_") and name not in RESERVED:
             _merge_variable(name, value, merged, reading)
     unread = bool(reading.faults)
+    if "extensions" in merged:
+        where = reading.origins["extensions",]
+        reading.faults.append(ConfigurationError(f"{where}: extensions: unknown key."))
     extensions = _read_extensions(merged, reading)
     try:
         settings = Settings.model_validate({**merged, "extensions": extensions})
@@ -97,7 +101,15 @@ def _read_extensions(merged: dict[str, Any], reading: Reading) -> dict[str, Sect
 def _merge_file(path: Path, merged: dict[str, Any], reading: Reading) -> None:
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+        if node is not None:
+            check_size(node)
         data: Any = {} if node is None else _construct(node, (), path, reading)
+    except OSError as error:
+        reading.faults.append(ConfigurationError(f"{path}: cannot be read: {error.strerror}."))
+        return
+    except NotYaml as error:
+        reading.faults.append(ConfigurationError(f"{path}, line {error.line}: {error.what}", fix=error.fix))
+        return
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-99-99
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -131,14 +143,19 @@ def _construct(node: yaml.Node, path: KeyPath, file: Path, reading: Reading) -> 
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*path, index), file, reading) for index, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (LookupError, AttributeError):  # of !!bool, !!int and !!timestamp before what is none
+        raise yaml.constructor.ConstructorError(
+            None, None, "a value is not what its tag says", node.start_mark
+        ) from None
 
 
 def _merge_variable(name: str, value: str, merged: dict[str, Any], reading: Reading) -> None:
     path = tuple(name.removeprefix("SLUICE_").lower().split("__"))
     try:
-        data = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):
+        _, data = read_yaml(os.fsencode(value))
+    except NotYaml:
         reading.faults.append(ConfigurationError(f"Variable {name}: not valid YAML: {redact(repr(value))}."))
         return
     level = merged

@@ -35,7 +35,8 @@ def read_yaml(content: bytes) -> tuple[yaml.Node | None, Any]:
         return root, yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise NotYaml(content.count(b"\n", 0, error.start) + 1, "not UTF-8.") from None
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-99-99 is the latter
+    # A date such as 2026-99-99 is a ValueError; others come of !!bool, !!int and !!timestamp before what is none.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise NotYaml(mark.line + 1 if mark else 1, f"not valid YAML: {problem}.") from None
@@ -43,10 +44,21 @@ def read_yaml(content: bytes) -> tuple[yaml.Node | None, Any]:
         raise NotYaml(1, "nested too deeply, or within itself.") from None
 
 
-def _check(root: yaml.Node) -> None:
-    for number, node in enumerate(_nodes(root)):
+def check_size(root: yaml.Node) -> None:
+    """Refuse a tree that stands for more than can be meant.
+
+    Raises:
+        NotYaml: it does.
+        RecursionError: it is within itself.
+    """
+    for number, _ in enumerate(_nodes(root)):
         if number == MOST_VALUES:
             raise NotYaml(1, f"stands for more than {MOST_VALUES} values.", "Write less of it, or use fewer aliases.")
+
+
+def _check(root: yaml.Node) -> None:
+    check_size(root)
+    for node in _nodes(root):
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):

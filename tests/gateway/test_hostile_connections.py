@@ -101,6 +101,13 @@ def test_a_path_that_is_almost_right_is_not_found(gateway: RunningGateway, path:
     assert exchange(gateway, gateway.head(len(BODY), path=path) + BODY).startswith(b"HTTP/1.1 404")
 
 
+@pytest.mark.parametrize("path", [b"/admin/keys/", b"/health/live/", b"/v1/models/", b"/docs/static"])
+def test_nobody_is_sent_where_a_host_header_says(gateway: RunningGateway, path: bytes) -> None:
+    answer = exchange(gateway, b"GET " + path + b" HTTP/1.1\r\nhost: evil.example\r\n\r\n")
+    assert not answer.startswith(b"HTTP/1.1 3")
+    assert b"evil.example" not in answer
+
+
 @pytest.mark.parametrize("field", [b"traceparent: a\r\n evil: b", b"traceparent: a\rb: c", b"traceparent: a\x00b"])
 def test_no_header_reaches_the_upstream_in_disguise(
     gateway: RunningGateway, scripted_upstream: ScriptedUpstream, field: bytes
@@ -121,6 +128,51 @@ def test_the_body_of_a_request_for_an_upgrade_is_no_request(
         with suppress(ConnectionError):
             raw.sendall(smuggled)
         with suppress(ConnectionError):
+            assert raw.recv(65536) == b""
+    assert not scripted_upstream.requests
+
+
+@pytest.mark.parametrize("framing", [b"0\r\nx: ", b"1;x="])
+def test_what_frames_a_body_is_bounded_too(gateway: RunningGateway, framing: bytes) -> None:
+    head = gateway.head(0).replace(b"content-length: 0", b"transfer-encoding: chunked")
+    with gateway.connect() as raw, suppress(ConnectionError):
+        raw.sendall(head + framing + b"x" * 100_000)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 431")
+        assert raw.recv(65536) == b""
+
+
+def test_what_frames_a_refused_body_is_bounded_too(gateway: RunningGateway) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    with gateway.connect() as raw:
+        raw.sendall(head)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 401")
+        with suppress(ConnectionError):
+            raw.sendall(b"0\r\nx: " + b"x" * 100_000)
+            assert raw.recv(65536).startswith(b"HTTP/1.1 431")
+        gateway.wait(lambda: not gateway.server.server_state.connections)
+
+
+def test_a_large_body_is_no_part_of_the_head_behind_it(gateway: RunningGateway) -> None:
+    body = BODY + b" " * 100_000
+    request = gateway.head(len(body)) + body
+    with gateway.connect() as raw:
+        raw.sendall(request + request[:60])
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+        raw.sendall(request[60:])
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_no_request_is_taken_for_a_body_that_was_not_asked_for(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream
+) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n"
+    with gateway.connect() as raw:
+        raw.sendall(head)
+        answer = raw.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 401")
+        assert b"connection: close" in answer
+        with suppress(ConnectionError):
+            raw.sendall(b"GET " + gateway.head(len(BODY)) + BODY)
             assert raw.recv(65536) == b""
     assert not scripted_upstream.requests
 

@@ -70,3 +70,9 @@ def test_clients_are_told_when_to_come_again_where_no_replica_is_left() -> None:
 @pytest.mark.parametrize("text", ["", "nginx says no", '{"error": "Request failed: x"}', "Request failing: x"])
 def test_what_others_say_is_not_taken_for_the_routers(text: str) -> None:
     assert router_error(text) is None
+
+
+def test_whoever_writes_like_a_router_is_still_at_fault_or_not() -> None:
+    assert error_of(500, (PARSE + "x").encode()).status == 500
+    assert error_of(400, b"Request failed: no").status == 400
+    assert error_of(429, b"No available workers").status == 429

@@ -101,3 +101,13 @@ def test_a_service_that_is_down_and_that_nobody_starts_is_502(tmp_path: Path) ->
         response = request(gateway, "GET", "/v1/tools")
     assert response.status_code == 502
     assert response.json()["error"]["code"] == "upstream_failed"
+
+
+@pytest.mark.parametrize("body", [b'{"model":"x"}', b'{"model":"x","stream":true}'], ids=["plain", "stream"])
+def test_an_answer_that_breaks_off_does_not_pass_for_whole(
+    gateway: RunningGateway, scripted_upstream: ScriptedUpstream, body: bytes
+) -> None:
+    scripted_upstream.next(Behaviour(content=["x"] * 8, stop_at="in_body"))
+    with pytest.raises(httpx.RemoteProtocolError):
+        gateway.post(body, path="/v1/tools/x")
+    assert gateway.usage(1)[0].error == "upstream_failed"

@@ -84,3 +84,11 @@ def test_an_endless_event_is_an_error() -> None:
     copy.feed(b"x" * MAX_EVENT_BYTES)
     with pytest.raises(UpstreamFailed):
         copy.feed(b"x")
+
+
+@pytest.mark.parametrize("value", [b'{"message":"a","code":"\xff"}', b"[" * 200_000 + b"]" * 200_000])
+def test_an_error_event_that_cannot_be_read_passes(value: bytes) -> None:
+    event = b'data: {"error":' + value + b"}\n\n"
+    copy = EventCopy(hide_usage=True)
+    assert copy.feed(event) == event
+    assert copy.error is None

@@ -8,6 +8,10 @@ def test_a_count_that_cannot_be_is_no_report(count: str) -> None:
     assert usage_of(b'{"usage":{"prompt_tokens":%b,"completion_tokens":1}}' % count.encode()) is None
 
 
+def test_what_is_nested_too_deeply_reports_nothing() -> None:
+    assert usage_of(b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}") is None
+
+
 def test_a_report() -> None:
     assert usage_of(b'{"usage":{"prompt_tokens":2,"completion_tokens":1}}') == TokenUsage(2, 1)
     assert usage_of(b"{}") is usage_of(b"no JSON") is None

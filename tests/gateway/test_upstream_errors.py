@@ -70,3 +70,10 @@ def test_an_upstreams_refusal_of_our_key_is_not_the_clients(status: int) -> None
 @pytest.mark.parametrize(("code", "expected"), [("rate_limit", "rate_limit"), ("a\x00b", None), ("c" * 101, None)])
 def test_a_code_is_short_and_printable(code: str, expected: str | None) -> None:
     assert error_of(400, body("no", code=code)).code == expected
+
+
+@pytest.mark.parametrize("answer", [b'{"error":{"message":"\xff"}}', b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}"])
+def test_what_cannot_be_read_keeps_its_status(answer: bytes) -> None:
+    error = error_of(429, answer)
+    assert error.status == 429
+    assert len(str(error)) <= 500

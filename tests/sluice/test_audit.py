@@ -2,6 +2,7 @@ import subprocess
 import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event, exc, text
@@ -9,14 +10,14 @@ from sqlmodel import Session
 
 from sluice import audit
 from sluice.audit import Head
-from sluice.database import connect
+from sluice.database import connect, migrate
 from sluice.errors import InvalidRequest, SluiceError
 
 APPEND = """
 import sys
 from sqlmodel import Session
 from sluice import audit
-from sluice.database import connect
+from sluice.database import connect, migrate
 engine = connect(sys.argv[1])
 for n in range(40):
     with Session(engine) as session:
@@ -129,6 +130,30 @@ def test_what_was_changed_removed_reordered_or_cut_off_is_found(
         append(engine, "a", n=n)
     tamper(engine, *changes)
     assert list(audit.broken_links(engine)) == broken
+
+
+@pytest.mark.parametrize(
+    "detail", ["{", "[" * 100_000, '{"n": 1' + "0" * 30 + "}", '{"n": "\\ud800"}', '{"n": 1' + "0" * 5000 + "}"]
+)
+def test_an_entry_that_cannot_be_read_any_more_is_found(tmp_path: Path, detail: str) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"  # other databases take no such value
+    migrate(url)
+    engine = connect(url)
+    for n in range(3):
+        append(engine, "a", n=n)
+    tamper(engine, f"UPDATE audit_entry SET detail = '{detail}' WHERE number = 2")
+    assert next(audit.broken_links(engine)) in (1, 2)  # they are read in batches
+    tamper(engine, "UPDATE audit_entry SET detail = '{}', at = 'yesterday' WHERE number = 2")
+    assert next(audit.broken_links(engine)) in (1, 2)
+
+
+def test_a_log_whose_head_was_removed_is_broken(engine: Engine) -> None:
+    append(engine, "a")
+    late = audit.head(engine)
+    tamper(engine, "DELETE FROM audit_head")
+    assert list(audit.broken_links(engine)) == [1]
+    assert list(audit.broken_links(engine, late)) == [1]
+    assert audit.head(engine) == Head(0, "")
 
 
 def test_a_log_cut_off_with_a_head_to_match_is_found_by_a_head_kept_elsewhere(engine: Engine) -> None:

@@ -26,6 +26,22 @@ def test_a_routes_key_that_is_not_there_or_is_our_own() -> None:
     [own] = warnings({"PROVIDER_KEY": "sk-sluice-abc-secret"}, routes=ROUTE)
     assert "key of Sluice itself" in own
     assert "secret" not in own
+    [unsendable] = warnings({"PROVIDER_KEY": "schlüssel"}, routes=ROUTE)
+    assert "no header can carry" in unsendable
+    assert "schlüssel" not in unsendable
+
+
+def test_the_keys_of_a_routes_upstreams_too() -> None:
+    upstreams = [{"url": "http://a/v1"}, {"url": "http://b/v1", "api_key_env": "OTHER_KEY"}]
+    assert warnings(routes={"r": {"upstreams": upstreams}}) == [
+        "routes.r.upstreams.1.api_key_env: the variable OTHER_KEY is not set. Export OTHER_KEY."
+    ]
+
+
+def test_a_collectors_headers_that_are_not_there() -> None:
+    [line] = warnings(telemetry={"headers_env": "OTLP_HEADERS"})
+    assert line.startswith("telemetry.headers_env: the variable OTLP_HEADERS is not set.")
+    assert warnings({"OTLP_HEADERS": "a=b"}, telemetry={"headers_env": "OTLP_HEADERS"}) == []
 
 
 def test_the_keys_of_several_upstreams_and_a_collectors_headers() -> None:

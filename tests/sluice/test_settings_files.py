@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,17 @@ def test_variables_go_over_files(tmp_path: Path) -> None:
         ("routes:\n  r:\n    url: ftp://x\n", "line 3: routes.r.url: expected a URL such as"),
         ("gateway: !!python/name:os.system x\n", "line 1: not valid YAML: could not determine a constructor"),
         ("a: *unknown\n", "line 1: not valid YAML"),
+        ("gateway:\n  port: !!bool x\n", "line 2: not valid YAML: a value is not what its tag says"),
+        ("gateway:\n  port: !!int ''\n", "line 2: not valid YAML: a value is not what its tag says"),
+        ("gateway:\n  port: !!timestamp x\n", "line 2: not valid YAML: a value is not what its tag says"),
+        ("gateway: &a [*a]\n", ": not valid YAML"),
+        ("gateway: " + "{a: " * 3000, ": not valid YAML"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(f"{k}: &{k} [{', '.join([f'*{before}'] * 10)}]\n" for before, k in pairwise("abcdefghij")),
+            "line 1: stands for more than 100000 values",
+        ),
+        ("gateway: {port: 1}\nextensions: {rag: 1}\n", "line 2: extensions: unknown key"),
     ],
 )
 def test_a_bad_file_is_named_with_line_key_and_expectation(tmp_path: Path, text: str, message: str) -> None:
@@ -117,6 +129,18 @@ def test_a_section_in_two_files_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "gateway: {port: 2}\n", "b.yaml")
     with pytest.raises(ConfigurationError, match=r"b.yaml, line 1: section 'gateway' stands in two files"):
         load_settings(tmp_path, {})
+
+
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").mkdir()
+    with pytest.raises(ConfigurationError, match=r"a\.yaml: cannot be read: Is a directory"):
+        load_settings(tmp_path, {})
+
+
+@pytest.mark.parametrize("value", ["!!bool x", "[" * 5000, "&a [*a]", "{a: 1, a: 2}", "\udcff"])
+def test_what_is_no_yaml_in_a_variable_is_told(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^Variable SLUICE_GATEWAY__PORT: not valid YAML"):
+        load_settings(tmp_path, {"SLUICE_GATEWAY__PORT": value})
 
 
 def test_a_bad_variable_is_named(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ def test_an_empty_file_has_no_tree() -> None:
     assert read_yaml(b"") == (None, None)
 
 
+@pytest.mark.parametrize("value", [b"!!bool x", b"!!int ''", b"!!timestamp x"])
+def test_a_value_that_is_not_what_its_tag_says_is_refused(value: bytes) -> None:
+    with pytest.raises(NotYaml, match="not valid YAML"):
+        read_yaml(b"a: " + value)
+
+
 def test_a_date_that_there_is_none_of_is_refused() -> None:
     with pytest.raises(NotYaml, match="not valid YAML: month must be in"):
         read_yaml(b"a: 2026-99-99")

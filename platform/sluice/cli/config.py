@@ -1,5 +1,6 @@
 """`sluice config`: the settings, checked and shown."""
 
+import importlib.metadata
 import json
 from typing import Annotated
 
@@ -16,13 +17,17 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
     reading = read_settings()
     faults = [str(fault) for fault in reading.faults]
-    warnings = list(find_warnings(reading.settings)) if reading.settings else []
+    warnings: list[str] = []
+    if reading.settings:
+        warnings += find_warnings(reading.settings)
+        for entry in importlib.metadata.entry_points(group="sluice.checks"):
+            faults += entry.load()(reading.settings)
     if as_json:
         typer.echo(json.dumps({"faults": faults, "warnings": warnings}, indent=2, ensure_ascii=False))
     else:
         for line in [*faults, *(f"Warning: {warning}" for warning in warnings)]:
             typer.echo(line)
-        if settings := reading.settings:
+        if (settings := reading.settings) and not faults:
             counts = {
                 "file": len(reading.files),
                 "model": len(settings.models),

@@ -154,6 +154,10 @@ def test_nobody_widens_what_was_set_from_above(gateway: Administered) -> None:
             response = gateway.ask(who, method, path, {"amount": 10**9} if method == "PUT" else None)
             assert response.status_code == 403
             assert "by a key that stands above it" in response.json()["error"]["message"]
+        own = f"/scopes/key:{gateway.keys[who]}/limits/requests"
+        assert gateway.ask("admin", "PUT", own, BUDGET).status_code == 200
+        assert gateway.ask(who, "PUT", own, {"amount": 10**9}).status_code == 403
+        assert gateway.ask(who, "DELETE", own).status_code == 403
 
 
 def test_a_key_gives_away_no_more_than_it_has(gateway: Administered) -> None:

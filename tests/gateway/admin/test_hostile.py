@@ -222,6 +222,15 @@ def test_a_huge_body_is_refused_and_only_after_the_key(gateway: Administered) ->
         assert b" 413 " in connection.recv(4096)
 
 
+def test_nothing_is_read_of_a_body_before_the_key(gateway: Administered) -> None:
+    for who, status in ((None, b"401"), ("app", b"403")):
+        key = f"authorization: Bearer {gateway.tokens[who]}\r\n" if who else ""
+        head = f"POST /admin/teams HTTP/1.1\r\n{key}content-length: 1000000\r\nexpect: 100-continue\r\n\r\n"
+        with gateway.connect() as connection:
+            connection.sendall(head.encode())
+            assert connection.recv(4096).startswith(b"HTTP/1.1 " + status)
+
+
 def test_many_make_the_same_at_once_and_one_of_them_does(gateway: Administered) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda _: gateway.ask("admin", "POST", "/teams", {"name": "same"}).status_code, range(16))

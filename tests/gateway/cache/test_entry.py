@@ -39,6 +39,11 @@ def test_another_keys_entry_is_not_taken() -> None:
     assert unpack(b"o" * 32, pack(KEY, ENTRIES[0]), LIMIT) is None
 
 
+def test_no_entry_adds_a_header() -> None:
+    for content_type in (b"text/plain\r\nset-cookie: a=b", b"a\nb", b"a\0b"):
+        assert unpack(KEY, pack(KEY, Entry(content_type, False, b"x", None)), LIMIT) is None
+
+
 def test_a_bomb_is_not_inflated() -> None:
     bomb = Entry(b"text/event-stream", True, b"\0" * 50_000_000, None)
     assert unpack(KEY, pack(KEY, bomb), LIMIT) is None

@@ -1,5 +1,6 @@
 """Budgets through a running gateway: before an engine that counts, and before upstreams that misbehave."""
 
+import asyncio
 import json
 import logging
 import time
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sluice.identity import list_budgets
 from sluice.identity.budgets import set_budget
 from sluice.identity.limits import set_limit
 from tests.doubles.counting_engine import CountingEngine
@@ -304,6 +306,23 @@ def test_a_client_that_leaves_pays_no_more_than_its_lease_and_no_less_than_was_m
         assert record.status == 499
         time.sleep(0.1)
         assert engine.made <= record.charged_tokens <= 128 + 60 + 400
+
+
+def test_an_answer_that_takes_too_long_ends_with_an_error_and_holds_nothing(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream
+) -> None:
+    scripted_upstream.default = Behaviour(content=["x"] * 100_000, chunk_delay=0.02)
+    route = {"url": scripted_upstream.url, "timeouts": {"total_seconds": 0.5}}
+    with RunningGateway(tmp_path, scripted_upstream.url, routes={"m": route}) as gateway:
+        response = Budgeted(gateway, {"day": 100_000}).call(max_tokens=50_000, stream=True)
+        *_, last = response.text.strip().split("\n\n")
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_timeout"
+        [record] = gateway.usage(1)
+        assert (record.status, record.error) == (504, "upstream_timeout")
+        assert 0 < record.charged_tokens < 50_000
+        [[budget]] = list_budgets(gateway.engine).values()
+        used = asyncio.run(gateway.application.traffic._metering.ledger.used(budget))
+        assert used == (record.charged_tokens, 0)
 
 
 def test_a_services_answer_is_charged_on_the_calls_it_makes(

@@ -79,6 +79,18 @@ async def test_a_path_is_quoted(connect: Connect, scripted_upstream: ScriptedUps
     assert scripted_upstream.requests[0].path == "/v1/models/a%20b%0D%0A%C3%BC%2F?x=1"
 
 
+@pytest.mark.parametrize("status", [101, 600, 999])
+async def test_a_status_that_is_none_is_a_failure(
+    connect: Connect, scripted_upstream: ScriptedUpstream, status: int
+) -> None:
+    scripted_upstream.next(Behaviour(raw=b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % status))
+    upstream = connect(connections=1)
+    for _ in range(2):
+        with pytest.raises(UpstreamFailed, match="valid HTTP"):
+            await upstream.request("GET", "/models")
+        scripted_upstream.next(Behaviour(raw=b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % status))
+
+
 async def test_hands_out_a_stream_as_it_comes(connect: Connect, scripted_upstream: ScriptedUpstream) -> None:
     go_on = threading.Event()
     scripted_upstream.next(Behaviour(go_on=go_on))

@@ -38,6 +38,27 @@ def test_each_fault_has_a_line_and_the_code_is_2(folder: Path) -> None:
     assert json.loads(as_json.stdout) == {"faults": told.stdout.splitlines(), "warnings": []}
 
 
+def test_what_only_the_gateway_can_tell_is_told_too(folder: Path) -> None:
+    (folder / "a.yaml").write_text(
+        "routes:\n  r: {url: 'http://ada:S3cret@a/v1'}\n  s: {url: http://a/v1, model: no-such, price: map}\n"
+    )
+    told = run("check")
+    assert told.exit_code == 2
+    assert [line.partition(": ")[0] for line in told.stdout.splitlines()] == ["routes.r.url", "routes.s.price"]
+    assert "S3cret" not in told.stdout
+
+
+def test_all_that_is_wrong_at_once(folder: Path) -> None:
+    (folder / "a.yaml").write_text(
+        "routes:\n  none: {}\n  free: {url: http://a/v1, price: {input: -1}}\n"
+        "  twice: {url: http://a/v1}\n  twice: {url: http://b/v1}\ngateway: {port: x}\n"
+    )
+    (folder / "b.yaml").write_text("gateway: [\n")
+    told = run("check").stdout
+    for part in ("routes.none", "routes.free.price.input", "'twice' is given twice", "gateway.port", "b.yaml, line"):
+        assert part in told
+
+
 def test_a_warning_fails_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROVIDER_KEY", raising=False)
     (folder / "a.yaml").write_text("routes: {r: {url: http://a/v1, api_key_env: PROVIDER_KEY}}\n")
