@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway import admin, documentation, models_api, openapi, operations
+from gateway import admin, documentation, key_api, models_api, openapi, operations
 from gateway.asgi import answer_by_asgi
 from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
@@ -126,6 +126,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
     )
     app.include_router(models_api.router(keyring, routes))
+    app.include_router(key_api.router(keyring, metering))
     app.include_router(
         operations.router(app.traffic, keyring, routes, usage_writer, metrics, router_metrics, gateway.keys)
     )

@@ -45,10 +45,11 @@ def install(api: APIRouter, engine: Engine, settings: Settings) -> None:
                 caller.check_scope(session, scope, models)
                 chosen = chosen.where(BudgetRow.scope == scope)
             rows = session.exec(chosen.limit(limit + 1)).all()
-        return page(rows, limit, lambda row: _spent(engine, row, time.time()))
+        return page(rows, limit, lambda row: spent_of(engine, row, time.time()))
 
 
-def _spent(engine: Engine, row: BudgetRow, now: float) -> Spent:
+def spent_of(engine: Engine, row: Budget | BudgetRow, now: float) -> Spent:
+    """What of a budget is gone in its present window."""
     budget = Budget(row.id, row.scope, row.amount, row.window, row.unit, row.hard)
     begins, ends = span(budget.window, now)
     spent = charged_since(engine, budget, begins)

@@ -95,6 +95,7 @@ def _read_extensions(merged: dict[str, Any], reading: Reading) -> dict[str, Sect
 
 
 def _merge_file(path: Path, merged: dict[str, Any], reading: Reading) -> None:
+    before = {section: reading.origins[(section,)] for section in merged}
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
         data: Any = {} if node is None else _construct(node, (), path, reading)
@@ -111,8 +112,8 @@ def _merge_file(path: Path, merged: dict[str, Any], reading: Reading) -> None:
     for section, value in cast("dict[str, Any]", data).items():
         if section in merged:
             where = reading.origins[(section,)]
-            twice = ConfigurationError(f"{where}: section '{section}' stands in two files.", fix="Keep one.")
-            reading.faults.append(twice)
+            twice = f"{where}: section '{section}' stands in {before[section]} too."
+            reading.faults.append(ConfigurationError(twice, fix="Keep one."))
         merged[section] = value
 
 
