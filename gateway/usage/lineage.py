@@ -18,6 +18,7 @@ from gateway.usage.record import UsageRow
 from sluice.errors import StateUnavailable
 from sluice.home import Home
 from sluice.identity import ApiKey
+from sluice.identity.money import DIGITS, show_money
 from sluice.lineage import Found, Source, record
 from sluice.lineage.graph import LineageNode
 from sluice.models.sources import read_record
@@ -61,6 +62,9 @@ def resolve(session: Session, key: str) -> Found | None:
         "cached_tokens": row.cached_tokens,
         "completion_tokens": row.completion_tokens,
         "charged_tokens": row.charged_tokens,
+        "cost": show_money(row.cost, DIGITS) if row.cost else None,
+        "upstream": row.upstream,
+        "cache": row.cache,
         "duration_ms": row.duration_ms,
         "key": row.key_id,
         "owner": owner and owner.owner,
