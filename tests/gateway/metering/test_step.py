@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sluice.identity.budgets import set_budget
 from sluice.identity.limits import set_limit
 from tests.doubles.counting_engine import CountingEngine
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream, error_body
@@ -126,7 +127,63 @@ def test_embeddings_take_their_prompt_alone(tmp_path: Path, scripted_upstream: S
         assert ada.call(path="/v1/embeddings", input="x" * 300).status_code == 429
 
 
+def test_each_of_several_prompts_is_held_for(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    models = {
+        "text": {"source": {"path": "x"}, "port": scripted_upstream.port, "context": 512},
+        "vectors": {"kind": "embedding", "source": {"path": "x"}, "port": scripted_upstream.port, "context": 512},
+    }
+    with RunningGateway(tmp_path, scripted_upstream.url, sections={"models": models}) as gateway:
+        ada = Budgeted(gateway, {"day": 10_000})
+        several = ["word " * 100] * 30
+        assert ada.call(path="/v1/completions", model="text", prompt=several).status_code == 429
+        assert ada.call(path="/v1/embeddings", model="vectors", input=several).status_code == 429
+        assert ada.call(path="/v1/embeddings", model="vectors", input="word " * 3_000).status_code == 200
+        assert [request.path for request in scripted_upstream.requests if request.path != "/tokenize"] == [
+            "/v1/embeddings"
+        ]
+
+
+@pytest.mark.parametrize("unit", ["tokens", "money"])
+def test_a_wish_beyond_all_numbers_holds_nothing_for_ever(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, unit: str
+) -> None:
+    price = {"m": {"url": scripted_upstream.url, "price": {"input": 1e6, "output": 1e6}}}
+    with RunningGateway(tmp_path, scripted_upstream.url, routes=price) as gateway:
+        ada = Budgeted(gateway, {})
+        set_budget(gateway.engine, f"key:{ada.key.id}", 1_000, "ever", unit, hard=False, by="tester")
+        set_limit(gateway.engine, f"key:{ada.key.id}", "concurrent", 1, by="tester")
+        wishes = [{"max_tokens": 2**53}, {"max_tokens": 2**64}, {"max_tokens": 2**70, "n": 2**70}, {"max_tokens": 5}]
+        assert [ada.call(**wish).status_code for wish in wishes] == [200] * 4
+        assert {record.status for record in gateway.usage(4)} == {200}
+
+
+def test_what_the_gateway_itself_refuses_costs_nothing(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    route = {"claude": {"url": scripted_upstream.url, "provider": "anthropic"}}
+    with RunningGateway(tmp_path, scripted_upstream.url, routes=route) as gateway:
+        ada = Budgeted(gateway, {"day": 2_000})
+        response = ada.call(path="/v1/completions", model="claude", prompt="Once", max_tokens=5)
+        assert response.status_code == 400
+        assert left(response) == 2_000
+        assert gateway.usage(1)[0].charged_tokens == 0
+
+
 # Upstreams that misbehave
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_usage_beyond_all_that_a_call_can_use_is_none(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, stream: bool
+) -> None:
+    usage = {"prompt_tokens": 2**53, "completion_tokens": 2**53}
+    scripted_upstream.default = Behaviour(body={"choices": [], "usage": usage})
+    if stream:
+        event = b'data: {"choices":[],"usage":%b}\n\n' % json.dumps(usage).encode()
+        scripted_upstream.default = Behaviour(events=[event, b"data: [DONE]\n\n"])
+    price = {"m": {"url": scripted_upstream.url, "price": {"input": 1e6, "output": 1e6}}}
+    with RunningGateway(tmp_path, scripted_upstream.url, routes=price) as gateway:
+        assert Budgeted(gateway, {"day": 2_000}).call(max_tokens=5, stream=stream).status_code == 200
+        [record] = gateway.usage(1)
+        assert 100 < record.charged_tokens <= 2_000
 
 
 def test_a_stream_is_cut_where_its_lease_ends(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:
@@ -216,6 +273,19 @@ def test_an_upstream_without_a_tokenizer_is_asked_once(
     for _ in range(2):
         assert ada.call(max_tokens=5_000).headers["x-sluice-budget"].startswith("limited")
     assert [request.path for request in scripted_upstream.requests].count("/tokenize") == 1
+
+
+def test_where_several_models_may_answer_the_most_that_one_counts_is_held_and_remembered(tmp_path: Path) -> None:
+    with CountingEngine() as small, CountingEngine() as large:
+        large.TEMPLATE = 30
+        route = {"upstreams": [{"url": small.url, "model": "small"}, {"url": large.url, "model": "large", "weight": 0}]}
+        with RunningGateway(tmp_path, small.url, routes={"either": route}) as gateway:
+            ada = Budgeted(gateway, {"day": 200})
+            for _ in range(2):
+                refused = ada.call(model="either", content="word " * 170, max_tokens=1)
+                assert "needs up to 201 tokens" in error_of(refused)["message"]
+            assert (small.tokenized, large.tokenized) == (1, 1)
+            assert ada.call(model="either", content="word " * 160, max_tokens=1).status_code == 200
 
 
 def test_a_client_that_leaves_pays_no_more_than_its_lease_and_no_less_than_was_made(
