@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway import admin, documentation, models_api, openapi, operations
+from gateway import admin, documentation, key_api, models_api, openapi, operations
 from gateway.asgi import answer_by_asgi
 from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
@@ -133,6 +133,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
     )
     app.include_router(models_api.router(keyring, routes))
+    app.include_router(key_api.router(keyring, metering))
     app.include_router(operations.router(app.traffic, keyring, routes, metrics, router_metrics, gateway.keys))
     app.include_router(admin.router(engine, keyring, settings))
     install_error_responses(app)

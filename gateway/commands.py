@@ -36,3 +36,28 @@ def usage(
         typer.echo(json.dumps(found.as_plain(), indent=2))
     else:
         print_report(found, Console())
+
+
+@app.command()
+def spent(
+    scope: Annotated[str | None, typer.Argument(help="Only this scope's budgets, such as team:search.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is gone and what is left of each budget, and when it begins anew, from the usage records.
+
+    Calls under way are not in it.
+    """
+    import json
+    import time
+
+    from gateway.usage.spent_view import budget_states, print_states
+    from sluice.database import connect
+    from sluice.settings_files import load_settings
+
+    states = budget_states(connect(load_settings().database_url), scope, time.time())
+    if as_json:
+        typer.echo(json.dumps([state.as_plain() for state in states], indent=2))
+    elif states:
+        print_states(states)
+    else:
+        typer.echo("There are none. Set one: sluice budgets set team:search --tokens 1000000 --per day")

@@ -16,6 +16,7 @@ from gateway.tokens import NO_TOKENS, TokenUsage
 from gateway.usage import UsageRecord, UsageWriter
 from sluice.errors import SluiceError, UpstreamTimeout
 from sluice.identity import Identity
+from sluice.identity.money import NANO
 from sluice.logs import HANDLED_REQUEST
 
 if TYPE_CHECKING:
@@ -137,11 +138,15 @@ class Exchange:
         self.duration = duration = time.perf_counter() - self.started
         usage = self.token_usage()
         charged, cost = 0 if self.charged_elsewhere else usage.total_tokens, 0
+        price = self.target and self.target.price
         if self.leased is not None:
-            price = self.target and self.target.price
             reported = self.usage or (self.copy and self.copy.usage)
             charged, cost = self.leased.settle(reported, self.copy, failure, price)
             self.meters = self.leased.headers()
+        elif price is not None and not self.charged_elsewhere:
+            cost = price.cost(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens or 0)
+        if price is not None:
+            self.meters += b"x-sluice-cost: %d.%09d\r\n" % divmod(cost, NANO)
         self.charged = charged
         if self.recording is not None:
             self.recording.end(self, status, error)

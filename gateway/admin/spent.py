@@ -12,7 +12,7 @@ from gateway.admin.budgets import ShownBudget, amount_of, show
 from gateway.admin.pages import After, Limit, Page, page, rows_after
 from gateway.metering.spent import charged_since
 from gateway.metering.window import span
-from sluice.identity.budgets import BudgetRow
+from sluice.identity.budgets import Budget, BudgetRow
 from sluice.settings import Settings
 
 
@@ -42,11 +42,11 @@ def install(api: APIRouter, engine: Engine, settings: Settings) -> None:
                 caller.check_scope(session, scope, models)
                 chosen = chosen.where(BudgetRow.scope == scope)
             rows = rows_after(session, chosen, col(BudgetRow.id), after, limit)
-        return page(rows, limit, lambda row: _spent(engine, row, time.time()))
+        return page(rows, limit, lambda row: spent_of(engine, row.budget, time.time()))
 
 
-def _spent(engine: Engine, row: BudgetRow, now: float) -> Spent:
-    budget = row.budget
+def spent_of(engine: Engine, budget: Budget, now: float) -> Spent:
+    """What of a budget is gone in its present window."""
     begins, ends = span(budget.window, now)
     spent = charged_since(engine, budget, begins)
     bounded = budget.window != "ever"

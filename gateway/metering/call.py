@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import replace
 
-from gateway.metering.lease import Ask, Lease, RateKind
+from gateway.metering.lease import Ask, Lease
 from gateway.metering.lease_journal import LeaseJournal
 from gateway.metering.ledger import Ledger
 from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
@@ -92,8 +92,8 @@ class LeasedCall:
         """What the client is told of its budgets and limits, rendered."""
         lease = self.lease
         lines = b""
-        for kind, (limit, remaining, reset_seconds) in lease.rates():
-            lines += RATES[kind] % (limit, remaining, shown_seconds(reset_seconds))
+        for kind, rate in lease.rates():
+            lines += rate_headers(kind, *rate)
         if (left := lease.left) is not None:
             lines += LEFT % left
         if lease.limited_by is not None:
@@ -133,10 +133,15 @@ class LeasedCall:
 
 
 LEFT = b"x-sluice-budget-remaining: %d\r\n"
-RATES: dict[RateKind, bytes] = {
+RATES: dict[str, bytes] = {
     kind: b"".join(b"x-ratelimit-%b-%b: %b\r\n" % (what, kind.encode(), mark) for what, mark in MARKS)
     for kind in ("requests", "tokens")
 }
+
+
+def rate_headers(kind: str, limit: int, remaining: int, reset_seconds: float) -> bytes:
+    """What OpenAI tells of a limit, rendered."""
+    return RATES[kind] % (limit, remaining, shown_seconds(reset_seconds))
 
 
 def shown_seconds(seconds: float) -> bytes:

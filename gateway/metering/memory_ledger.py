@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway.metering.lease import Ask, Lease, NeedsCount, Rate, RateKind, Unopened
 from gateway.metering.plan import Plan
-from gateway.metering.refusal import budget_refusal, limit_refusal
+from gateway.metering.refusal import budget_refusal, limit_refusal, rate_refusal
 from gateway.metering.window import span
 from sluice.identity import Budget, Limit
 
@@ -83,7 +83,7 @@ class MemoryLedger:
                 raise limit_refusal(limit, 1)
         for limit, level in opened.requests:
             if (over := level.drain(limit, now) + 1 - limit.amount) > 0:
-                raise limit_refusal(limit, over * 60 / limit.amount)
+                raise rate_refusal(limit, over, 1)
         completion, limited_by = self._fit(plan, opened, ask, now)
         tokens = ask.tokens(completion)
         money = 0 if plan.price is None else plan.price.cost(ask.prompt, 0, ask.choices * completion)
@@ -135,7 +135,7 @@ class MemoryLedger:
         for limit, level in opened.tokens:
             if (over := level.drain(limit, now) + ask.tokens(completion) - limit.amount) > 0:
                 _need_count(ask)
-                raise limit_refusal(limit, over * 60 / limit.amount, ask.prompt + ask.choices)
+                raise rate_refusal(limit, over, ask.tokens(completion))
         return completion, limited_by
 
     def _take(

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.metering.lease import Ask, Lease, NeedsCount, Rate, RateKind, Unopened
 from gateway.metering.plan import Plan
 from gateway.metering.redis_accounts import Accounts
-from gateway.metering.refusal import budget_refusal, limit_refusal
+from gateway.metering.refusal import budget_refusal, limit_refusal, rate_refusal
 from sluice.identity import Budget, Limit
 from sluice.identity.budgets import MOST
 
@@ -113,13 +113,11 @@ def refusal_of(plan: Plan, accounts: Accounts, ask: Ask, now: float, reply: list
         case "full":
             return limit_refusal(accounts.gates[places[0] - 1], 1)
         case "requests":
-            limit = accounts.requests[places[0] - 1]
-            return limit_refusal(limit, places[1] * 60 / limit.amount)
+            return rate_refusal(accounts.requests[places[0] - 1], places[1], 1)
         case "never":
             return limit_refusal(accounts.tokens[places[0] - 1], None, least)
         case "tokens":
-            limit = accounts.tokens[places[0] - 1]
-            return limit_refusal(limit, places[1] * 60 / limit.amount, least)
+            return rate_refusal(accounts.tokens[places[0] - 1], places[1], places[2])
         case _:
             place, spent, held, ends, left = places
             ever = math.inf if ends >= MOST else ends

@@ -62,5 +62,17 @@ def limit_refusal(limit: Limit, seconds: float | None, tokens: int = 0) -> RateL
     return error
 
 
+def rate_refusal(limit: Limit, over: float, asked: int) -> RateLimited:
+    """The error for a call that a rate has no room for yet.
+
+    Args:
+        over: of what it asked for, what does not fit.
+    """
+    error = limit_refusal(limit, over * 60 / limit.amount)
+    full = (limit.amount + over - asked) * 60 / limit.amount
+    error.reached = (limit.what, limit.amount, max(0, int(asked - over)), full)
+    return error
+
+
 def _shown(amount: int, budget: Budget) -> str:
     return f"{amount:,} tokens" if budget.unit == "tokens" else f"{show_money(amount)} of money"

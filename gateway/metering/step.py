@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from gateway.envelope import Envelope, with_model
 from gateway.exchange import Exchange
-from gateway.metering.call import LEFT, LeasedCall
+from gateway.metering.call import LEFT, LeasedCall, rate_headers
 from gateway.metering.demand import Demand, read_demand
 from gateway.metering.lease import Ask, Lease, NeedsCount, Unopened
 from gateway.metering.lease_journal import LeaseJournal, OpenLease
@@ -20,8 +20,8 @@ from gateway.metering.spent import SpentReader
 from gateway.routing import Route, price_of
 from gateway.upstream import Upstream
 from gateway.usage import UsageWriter
-from sluice.errors import BudgetExhausted, SluiceError
-from sluice.identity import Identity, Keyring
+from sluice.errors import BudgetExhausted, RateLimited, SluiceError
+from sluice.identity import Budget, Identity, Keyring
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,18 @@ class MeteringStep:
         self._begin(exchange, lease, ask, most=demand.choices * most)
         return body if limit is None else demand.limited(body, limit)
 
+    async def used(self, budget: Budget) -> tuple[int, int]:
+        """What of a budget is spent in the window that is now, and what calls under way hold.
+
+        Raises:
+            StateUnavailable: the ledger is lost, or what was spent cannot be read.
+        """
+        used = await self.ledger.used(budget)
+        if used is None:
+            await self._spent.open([budget])
+            used = await self.ledger.used(budget)
+        return used or (0, 0)
+
     def _plan(self, identity: Identity, route: Route) -> Plan:
         key = (identity.key_id, route.name)
         plan = self._plans.get(key)
@@ -121,6 +133,10 @@ class MeteringStep:
         except BudgetExhausted as error:
             if error.left is not None:
                 exchange.meters = LEFT % error.left
+            raise
+        except RateLimited as error:
+            if error.reached is not None:
+                exchange.meters = rate_headers(*error.reached)
             raise
 
     def _begin(self, exchange: Exchange, lease: Lease, ask: Ask, *, most: int) -> None:

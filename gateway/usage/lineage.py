@@ -17,6 +17,7 @@ from gateway.request_id import BOOT, boot_of
 from gateway.usage.record import UsageRow
 from sluice.errors import StateUnavailable
 from sluice.identity import ApiKey
+from sluice.identity.money import DIGITS, show_money
 from sluice.lineage import Found, Source, record
 from sluice.lineage.graph import LineageNode
 from sluice.models.sources import read_record
@@ -60,6 +61,9 @@ def resolve(session: Session, key: str) -> Found | None:
         "cached_tokens": row.cached_tokens,
         "completion_tokens": row.completion_tokens,
         "charged_tokens": row.charged_tokens,
+        "cost": show_money(row.cost, DIGITS) if row.cost else None,
+        "upstream": row.upstream,
+        "cache": row.cache,
         "duration_ms": row.duration_ms,
         "key": row.key_id,
         "owner": owner and owner.owner,

@@ -24,7 +24,7 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
         parent_id: the request on whose behalf this one was made.
         prompt: the stored prompt it named, `<name>@<version>`.
         policy: the guardrail policy that applied, `<name>@<hash>`; `verdicts`: what it found, as JSON; None: nothing.
-        cost: what budgets in money were charged, in billionths of the currency.
+        cost: by the price of the upstream that answered, in billionths of the currency; 0 where nobody knows one.
         upstream: which of a route's several upstreams answered; `cache`: what the response cache did.
     """
 

@@ -12,6 +12,7 @@ from gateway.usage.record import UsageRow
 from sluice.errors import InvalidRequest, NotFound
 from sluice.identity import ApiKey
 from sluice.identity.keys import KEY_PATTERN
+from sluice.identity.money import DIGITS, show_money
 from sluice.identity.scopes import keys_below
 
 DIMENSIONS = ("key", "scope", "model", "day")
@@ -48,8 +49,11 @@ class Report:
     days: list[Sums]
 
     def as_plain(self) -> dict[str, Any]:
-        """The same as JSON."""
-        return asdict(self) | {"since": self.since.isoformat(timespec="seconds")}
+        """The same as JSON; money as a decimal text."""
+        rows, days = (
+            [asdict(sums) | {"cost": show_money(sums.cost, DIGITS)} for sums in of] for of in (self.rows, self.days)
+        )
+        return {"by": self.by, "since": self.since.isoformat(timespec="seconds"), "rows": rows, "days": days}
 
 
 def report(engine: Engine, *, by: str, since: datetime, key: str | None = None, under: str | None = None) -> Report:

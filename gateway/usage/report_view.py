@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.usage.report import Report, Sums
+from sluice.identity.money import show_money
 
 NUMBERS = ("requests", "prompt", "cached", "completion", "charged", "errors")
 PLOT_DAYS = 31
@@ -32,15 +33,20 @@ def print_report(found: Report, console: Console) -> None:
 def usage_table(found: Report) -> Table:
     """The rows, and their sum where there are several."""
     keys = found.by == "key"
+    money = any(row.cost for row in found.rows)
     table = Table(found.by, *(["of"] if keys else []), box=None, pad_edge=False)
     for name in NUMBERS:
         table.add_column(name, justify="right")
+    if money:
+        table.add_column("cost", justify="right")
     for row in found.rows:
         texts = [row.name or "(none)", *([row.about] if keys else [])]
-        table.add_row(*map(Text, texts), *(f"{number:,}" for number in _numbers(row)))
+        cost = [show_money(row.cost)] if money else []
+        table.add_row(*map(Text, texts), *(f"{number:,}" for number in _numbers(row)), *cost)
     if len(found.rows) > 1:
         totals = [sum(column) for column in zip(*map(_numbers, found.rows), strict=True)]
-        table.add_row("all", *([""] if keys else []), *(f"{number:,}" for number in totals), style="bold")
+        cost = [show_money(sum(row.cost for row in found.rows))] if money else []
+        table.add_row("all", *([""] if keys else []), *(f"{number:,}" for number in totals), *cost, style="bold")
     return table
 
 

@@ -125,8 +125,10 @@ class BudgetExhausted(SluiceError):
 
 
 class RateLimited(SluiceError):
-    """The call comes too early for a limit."""
+    """The call comes too early for a limit: `reached` is what it counts where it is a rate, how much of that a minute,
+    how much is left, and seconds until all of it is there again."""
 
+    reached: tuple[str, int, int, float] | None = None
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"

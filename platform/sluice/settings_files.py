@@ -99,6 +99,7 @@ def _read_extensions(merged: dict[str, Any], reading: Reading) -> dict[str, Sect
 
 
 def _merge_file(path: Path, merged: dict[str, Any], reading: Reading) -> None:
+    before = {section: reading.origins[(section,)] for section in merged}
     try:
         node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
         if node is not None:
@@ -123,8 +124,8 @@ def _merge_file(path: Path, merged: dict[str, Any], reading: Reading) -> None:
     for section, value in cast("dict[str, Any]", data).items():
         if section in merged:
             where = reading.origins[(section,)]
-            twice = ConfigurationError(f"{where}: section '{section}' stands in two files.", fix="Keep one.")
-            reading.faults.append(twice)
+            twice = f"{where}: section '{section}' stands in {before[section]} too."
+            reading.faults.append(ConfigurationError(twice, fix="Keep one."))
         merged[section] = value
 
 

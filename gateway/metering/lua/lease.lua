@@ -147,7 +147,7 @@ end
 for i, amount in ipairs(spec.tokens) do
   local over = rate_of(first.tokens + i, amount).level + tokens_of(completion) - amount
   if over > 0 then
-    return answer(call.exact and 'tokens' or 'count', i, over)
+    return answer(call.exact and 'tokens' or 'count', i, over, tokens_of(completion))
   end
 end
 

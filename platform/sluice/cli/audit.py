@@ -32,7 +32,7 @@ def list_entries(
         )
         console.print(Text(f"       {entry.subject}"), soft_wrap=True)  # an id stays whole, to be pasted
         for name, value in entry.detail.items():
-            if value:
+            if value is not None and value != []:
                 shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
                 console.print(Text(f"       {name}: {shown}", "dim"), soft_wrap=True)
 

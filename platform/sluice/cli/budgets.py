@@ -51,7 +51,7 @@ def set_(
 def list_(
     scope: Annotated[str | None, typer.Argument(help="Only this scope's.")] = None, as_json: JsonOption = False
 ) -> None:
-    """List budgets; `GET /admin/spent` and `sluice usage` say what is gone of them."""
+    """List budgets; `sluice spent` says what is gone of them."""
     engine = open_database()
     from sluice.cli.table import print_table
     from sluice.identity import list_budgets

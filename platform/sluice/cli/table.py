@@ -1,6 +1,10 @@
 """Tables for the terminal, the same for every package's commands."""
 
+import os
 from collections.abc import Iterable, Sequence
+
+PIPED_WIDTH = 10_000
+"""Columns where no terminal sets an end to a line: what is piped on has each id whole."""
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -12,4 +16,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPED_WIDTH
+    console.print(table)

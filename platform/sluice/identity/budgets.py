@@ -8,7 +8,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from sluice import audit
 from sluice.errors import InvalidRequest, NotFound
-from sluice.identity.money import NANO, show_money
+from sluice.identity.money import DIGITS, NANO, show_money
 from sluice.identity.revisions import next_meters
 
 Window = Literal["minute", "hour", "day", "month", "ever"]
@@ -95,7 +95,7 @@ def set_budget(
     with Session(engine, expire_on_commit=False) as session:
         next_meters(session)
         old = session.get(BudgetRow, row.id)
-        detail = {"amount": amount, "hard": hard, "before": old and old.amount}
+        detail = {"amount": plain_amount(row), "hard": hard, "before": old and plain_amount(old)}
         session.merge(row)
         audit.append(session, actor=by, action="budget.set", subject=row.id, detail=detail)
         session.commit()
@@ -117,7 +117,9 @@ def remove_budget(engine: Engine, budget_id: str, *, by: str) -> None:
                 f"There is no budget '{budget_id[:100]}'.", fix="'sluice budgets list' shows those there are."
             )
         session.delete(row)
-        audit.append(session, actor=by, action="budget.removed", subject=budget_id, detail={"amount": row.amount})
+        audit.append(
+            session, actor=by, action="budget.removed", subject=budget_id, detail={"amount": plain_amount(row)}
+        )
         session.commit()
 
 
@@ -137,3 +139,8 @@ def list_budgets(engine: Engine) -> dict[str, tuple[Budget, ...]]:
     """
     with Session(engine) as session:
         return read_budgets(session)
+
+
+def plain_amount(row: BudgetRow) -> int | str:
+    """The amount as people write it: tokens, or money as a decimal text."""
+    return row.amount if row.unit == "tokens" else show_money(row.amount, DIGITS)

@@ -14,7 +14,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from sluice import audit
 from sluice.database import UtcDateTime
 from sluice.errors import InvalidRequest, NotFound
-from sluice.identity.budgets import budget_row
+from sluice.identity.budgets import budget_row, plain_amount
 from sluice.identity.revisions import next_revision
 
 PREFIX = "sk-sluice-"
@@ -103,7 +103,16 @@ def create_key(
         if scope is not None:
             _refuse_unknown_scope(session, scope)
         session.add_all([key, *rows])
-        detail = {"owner": key.owner, "name": name, "scope": scope, "role": role}
+        detail = {
+            "owner": key.owner,
+            "name": name,
+            "scope": scope,
+            "role": role,
+            "models": key.models,
+            "policy": policy,
+            "expires_at": expires_at and expires_at.isoformat(),
+            "budgets": {row.id.partition("/")[2]: plain_amount(row) for row in rows},
+        }
         audit.append(session, actor=by or key.owner, action="key.created", subject=f"key:{key.id}", detail=detail)
         session.commit()
     return key, f"{PREFIX}{key.id}-{secret}"

@@ -17,7 +17,7 @@ from gateway.metering.plan import Plan
 from gateway.metering.redis_ledger import RedisLedger
 from gateway.metering.window import span
 from gateway.price import Price
-from sluice.errors import BudgetExhausted, SluiceError
+from sluice.errors import BudgetExhausted, RateLimited, SluiceError
 from sluice.identity import Budget, Identity, Limit
 from sluice.settings import RedisSettings
 from tests.servers.redis import URL, own_prefix
@@ -147,7 +147,9 @@ def told(answer: Lease | SluiceError | NeedsCount) -> tuple[Any, ...]:
         )  # fmt: skip
     if isinstance(answer, NeedsCount):
         return (NeedsCount,)
-    return type(answer), str(answer), answer.retry_after, answer.left if isinstance(answer, BudgetExhausted) else None
+    left = answer.left if isinstance(answer, BudgetExhausted) else None
+    reached = answer.reached if isinstance(answer, RateLimited) else None
+    return type(answer), str(answer), answer.retry_after, left, reached
 
 
 TestBoth = Both.TestCase

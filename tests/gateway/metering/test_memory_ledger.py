@@ -256,6 +256,7 @@ def test_requests_drain_evenly_over_a_minute() -> None:
     with pytest.raises(RateLimited) as refusal:
         take(ledger, limited, ask(0))
     assert refusal.value.retry_after == b"10"
+    assert refusal.value.reached == ("requests", 6, 0, 60)
     clock.now += 10
     assert dict(take(ledger, limited, ask(0)).rates())["requests"].remaining == 0
     with pytest.raises(RateLimited):
@@ -272,6 +273,7 @@ def test_tokens_that_a_call_did_not_use_are_given_back_to_the_limit() -> None:
     with pytest.raises(RateLimited) as refusal:
         take(ledger, limited, ask(20, completion=40))
     assert refusal.value.retry_after == b"30"
+    assert refusal.value.reached == ("tokens", 120, 0, 60)
     lease.settle(50, 0)
     assert take(ledger, limited, ask(20, completion=40)).tokens == 60
 

@@ -350,3 +350,35 @@ def test_a_parent_is_recorded_if_it_is_a_requests_id(
     gateway.post({"model": "m", "messages": []}, headers={"x-sluice-parent": header})
     assert gateway.usage(1)[0].parent_id == parent
     assert scripted_upstream.requests[0].header("x-sluice-parent") is None
+
+
+def test_a_429_tells_of_the_limit_that_was_reached(counted: RunningGateway) -> None:
+    ada = Budgeted(counted, {})
+    set_limit(counted.engine, f"key:{ada.key.id}", "requests", 2, by="tester")
+    set_limit(counted.engine, f"key:{ada.key.id}", "tokens", 1_000, by="tester")
+    first, second, third = (ada.call(max_tokens=20) for _ in range(3))
+    assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]
+    told = {name: value for name, value in third.headers.items() if name.startswith("x-ratelimit")}
+    assert told == {
+        "x-ratelimit-limit-requests": "2",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "1m0s",
+    }
+    assert third.headers["retry-after"] == "30"
+
+
+def test_a_priced_call_costs_what_its_tokens_do_whether_or_not_anything_is_counted(
+    tmp_path: Path, counting_engine: CountingEngine
+) -> None:
+    priced = {"url": counting_engine.url, "model": "m", "price": {"input": 1, "output": 2}}
+    cost = PROMPT * 1_000 + 20 * 2_000
+    with RunningGateway(tmp_path, counting_engine.url, routes={"priced": priced}) as gateway:
+        body = {"model": "priced", "max_tokens": 20, "messages": [{"role": "user", "content": "Hello"}]}
+        for token in (gateway.key, Budgeted(gateway, {"day": 10_000}).token):
+            response = gateway.post(body, headers={"authorization": f"Bearer {token}"})
+            assert response.headers["x-sluice-cost"] == f"0.{cost:09d}"
+            assert (
+                gateway.post({**body, "stream": True}, headers={"authorization": f"Bearer {token}"}).status_code == 200
+            )
+        assert "x-sluice-cost" not in gateway.post({**body, "model": "m"}).headers
+        assert [record.cost for record in gateway.usage(5)] == [cost] * 4 + [0]

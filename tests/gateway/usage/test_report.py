@@ -97,7 +97,9 @@ def test_the_command_prints_json(
 ) -> None:
     monkeypatch.setenv("SLUICE_CONFIG", str(tmp_path))
     monkeypatch.setenv("SLUICE_PLATFORM__DATABASE", database_url)
-    printed = CliRunner().invoke(app, ["--by", "model", "--since", "2026-11-24", "--json"], catch_exceptions=False)
+    printed = CliRunner().invoke(
+        app, ["usage", "--by", "model", "--since", "2026-11-24", "--json"], catch_exceptions=False
+    )
     assert {row["name"]: row["charged_tokens"] for row in json.loads(printed.stdout)["rows"]} == {
         "small": 15,
         "large": 15,

@@ -21,6 +21,7 @@ def test_a_scope_has_one_budget_of_each_unit_and_window(engine: Engine) -> None:
         ("ada", "budget.set", 5),
         ("bob", "budget.removed", None),
     ]
+    assert [entry.detail["amount"] for entry in entries(engine, money.id)] == ["2.00"]
     assert list(broken_links(engine)) == []
 
 
