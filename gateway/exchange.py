@@ -39,8 +39,8 @@ class Exchange:
     response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept`
     collects its bodies, where a policy keeps them; `first_token` is when the first event of a stream went to the client.
     `status`, `error`, `duration` and `charged` tell how it ended, once it has. `target` is the upstream that was asked
-    last, and `failed_attempts` were made before that, in vain; `total_seconds` is the most that all of them together may
-    take.
+    last, and `failed_attempts` were made before that, in vain; `last_failure` is how its own ended, where none was to follow;
+    `total_seconds` is the most that all of them together may take.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
@@ -72,6 +72,7 @@ class Exchange:
     ending: SluiceError | None = None
     target: "Target | None" = None
     failed_attempts: "tuple[FailedAttempt, ...]" = ()
+    last_failure: SluiceError | None = None
     total_seconds = inf
     closed = False
 
@@ -135,7 +136,7 @@ class Exchange:
         if self.leased is not None:
             price = self.target and self.target.price
             reported = self.usage or (self.copy and self.copy.usage)
-            charged, cost = self.leased.settle(reported, self.copy, failure, price)
+            charged, cost = self.leased.settle(reported, self.copy, self.last_failure or failure, price)
             self.meters = self.leased.headers()
         self.charged = charged
         if self.recording is not None:

@@ -14,6 +14,7 @@ from gateway.tokens import TokenUsage
 from gateway.upstream.failures import did_no_work
 from sluice.errors import BudgetExhausted, SluiceError
 from sluice.identity import Budget
+from sluice.identity.budgets import MOST
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,10 @@ class LeasedCall:
         """
         plan, ask, held = self.lease.plan, self._ask, self.lease
         tokens, money = self._at_most(ask.choices * (int(FASTEST * seconds) + IN_FLIGHT_TOKENS), plan.price)
-        held.settle(tokens, money)
-        self._failed_tokens += tokens
-        self._failed_money += money
+        if not self._given_up:
+            held.settle(tokens, money)
+            self._failed_tokens += tokens
+            self._failed_money += money
         self._given_up = True  # unless what follows is granted
         self._ask = ask = replace(ask, request_id=f"{ask.request_id}+", completion=held.completion, exact=True)
         self.lease = lease = await self._ledger.lease(plan, ask)
@@ -114,7 +116,8 @@ class LeasedCall:
             return lease.tokens, lease.money
         if reported is not None and (copy is None or copy.whole):
             cached, completion = reported.cached_tokens, reported.completion_tokens or 0
-            return reported.total_tokens, 0 if price is None else price.cost(reported.prompt_tokens, cached, completion)
+            money = 0 if price is None else min(MOST, price.cost(reported.prompt_tokens, cached, completion))
+            return reported.total_tokens, money
         if failure is not None and did_no_work(failure):
             return 0, 0
         now = time.perf_counter()

@@ -11,12 +11,13 @@ from gateway.envelope import Envelope
 from gateway.exchange import Exchange
 from gateway.metering.call import LEFT, LeasedCall
 from gateway.metering.demand import Demand, read_demand
-from gateway.metering.lease import Ask, Lease, NeedsCount, Unopened
+from gateway.metering.lease import MOST_TOKENS, Ask, Lease, NeedsCount, Unopened
 from gateway.metering.lease_journal import LeaseJournal, OpenLease
 from gateway.metering.ledger import Ledger
 from gateway.metering.plan import Plan, make_plan
 from gateway.metering.spent import SpentReader
 from gateway.routing import Route, price_of
+from gateway.tokens import Tokens
 from gateway.usage import UsageWriter
 from sluice.errors import BudgetExhausted, SluiceError
 from sluice.identity import Identity, Keyring
@@ -30,8 +31,8 @@ PLANS = 10_000
 
 
 class _Tokenized(msgspec.Struct):
-    count: int
-    max_model_len: int | None = None
+    count: Tokens
+    max_model_len: Tokens | None = None
 
 
 _tokenized = msgspec.json.Decoder(_Tokenized)
@@ -145,7 +146,7 @@ class MeteringStep:
         except (SluiceError, TimeoutError, msgspec.MsgspecError) as error:
             log.debug("%s does not count the tokens of a prompt: %s", route.name, error)
             return None
-        if tokenized.max_model_len is not None:
+        if tokenized.max_model_len:
             self._contexts[route.name] = tokenized.max_model_len
         return tokenized.count
 
@@ -161,10 +162,11 @@ def _ask(
     """
     prompt = demand.prompt if counted is None else counted
     if context is not None:
-        prompt = min(prompt, context - 1)
-    choices = demand.choices
+        prompt = min(prompt, demand.prompts * (context - 1))
+    choices = min(demand.choices, MOST_TOKENS)
+    most = MOST_TOKENS // choices if choices else 0
     if demand.completion is not None:
-        return Ask(request_id, prompt, choices, demand.completion, exact=exact)
+        return Ask(request_id, prompt, choices, min(demand.completion, most), exact=exact)
     if context is not None:  # an answer may be as long as the prompt is short: how short, only a count tells
-        return Ask(request_id, prompt, choices, context, most=choices * context, exact=exact)
-    return Ask(request_id, prompt, choices, UNKNOWN_COMPLETION, exact=exact)
+        return Ask(request_id, prompt, choices, min(context, most), most=choices * context, exact=exact)
+    return Ask(request_id, prompt, choices, min(UNKNOWN_COMPLETION, most), exact=exact)
