@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import OrderedDict
+from hashlib import sha256
 
 import msgspec
 from sqlalchemy import Engine
 
-from gateway.envelope import Envelope
+from gateway.envelope import Envelope, with_model
 from gateway.exchange import Exchange
 from gateway.metering.call import LEFT, LeasedCall
 from gateway.metering.demand import Demand, read_demand
@@ -18,6 +19,7 @@ from gateway.metering.plan import Plan, make_plan
 from gateway.metering.spent import SpentReader
 from gateway.routing import Route, price_of
 from gateway.tokens import Tokens
+from gateway.upstream import Upstream
 from gateway.usage import UsageWriter
 from sluice.errors import BudgetExhausted, SluiceError
 from sluice.identity import Identity, Keyring
@@ -28,6 +30,8 @@ TOKENIZE_SECONDS = 5
 UNKNOWN_COMPLETION = 4_096
 """Tokens of an answer that neither the request nor a known context limits."""
 PLANS = 10_000
+COUNTS = 10_000
+"""Prompts whose counts are remembered, by their digest."""
 
 
 class _Tokenized(msgspec.Struct):
@@ -49,7 +53,8 @@ class MeteringStep:
         self._journal = journal
         self._spent = SpentReader(ledger, engine, usage_writer, ledger.clock)
         self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
-        self._contexts: dict[str, int] = {}
+        self._contexts: dict[str, tuple[int, int]] = {}
+        self._counts: OrderedDict[tuple[str, bytes], int] = OrderedDict()
         self._without_tokenizer: set[str] = set()
 
     async def lease(
@@ -104,8 +109,8 @@ class MeteringStep:
 
     def _context(self, route: Route) -> tuple[int | None, int | None]:
         """Tokens of prompt and answer together: the least of the upstreams that may answer, and the most."""
-        told = self._contexts.get(route.name)
-        return route.context or told, route.reach or told
+        least, most = self._contexts.get(route.name, (None, None))
+        return route.context or least, route.reach or most
 
     async def _take(self, exchange: Exchange, plan: Plan, ask: Ask) -> Lease:
         try:
@@ -127,28 +132,44 @@ class MeteringStep:
         exchange.leased = LeasedCall(self.ledger, lease, ask, self._journal, most=most)
 
     async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
-        """The prompt's tokens as the engine itself counts them; None where it does not say."""
+        """The prompt's tokens as the engines themselves count them, the most where several may answer; None where they
+        do not say."""
         asked = demand.to_tokenize(body) if demand.choices else None
-        if route.tokenizer is None or asked is None or route.name in self._without_tokenizer:
+        if asked is None or not route.tokenizers or route.name in self._without_tokenizer:
             return None
+        key = (route.name, sha256(asked).digest())
+        if (known := self._counts.get(key)) is not None:
+            self._counts.move_to_end(key)
+            return known
+        counted = 0
+        contexts: list[int] = []
+        for model, tokenizer in route.tokenizers:
+            tokenized = await self._tokenize(route, tokenizer, with_model(asked, model))
+            if tokenized is None:
+                return None
+            counted = max(counted, tokenized.count)
+            contexts += [tokenized.max_model_len] if tokenized.max_model_len else []
+        if contexts:
+            self._contexts[route.name] = (min(contexts), max(contexts))
+        self._counts[key] = counted
+        if len(self._counts) > COUNTS:
+            self._counts.popitem(last=False)
+        return counted
+
+    async def _tokenize(self, route: Route, tokenizer: Upstream, asked: bytes) -> _Tokenized | None:
         try:
             async with asyncio.timeout(TOKENIZE_SECONDS):
-                response = await route.tokenizer.request("POST", "/tokenize", asked)
+                response = await tokenizer.request("POST", "/tokenize", asked)
                 try:
                     answer = await response.read()
                 finally:
                     response.close()
             if response.status in (404, 405):
                 self._without_tokenizer.add(route.name)
-            if response.status != 200:
-                return None
-            tokenized = _tokenized.decode(answer)
+            return _tokenized.decode(answer) if response.status == 200 else None
         except (SluiceError, TimeoutError, msgspec.MsgspecError) as error:
             log.debug("%s does not count the tokens of a prompt: %s", route.name, error)
             return None
-        if tokenized.max_model_len:
-            self._contexts[route.name] = tokenized.max_model_len
-        return tokenized.count
 
 
 def _ask(

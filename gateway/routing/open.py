@@ -9,7 +9,7 @@ from gateway.routing.breaker import Breaker
 from gateway.routing.choice import Chance, Choice
 from gateway.routing.prices import FREE, open_price
 from gateway.routing.retry import Retries, RetryBudget
-from gateway.routing.route import Plan, Route
+from gateway.routing.route import Plan, Route, Tokenizer
 from gateway.routing.shadow import Shadow
 from gateway.routing.target import Target
 from gateway.services import open_services
@@ -66,7 +66,7 @@ class _Opening:
             kind=model.kind,
             context=model.context,
             reach=model.context,
-            tokenizer=self._tokenizer_of_model(name),
+            tokenizers=self._tokenizers([(name, TargetSettings(serves=name))]),
         )
 
     def route(self, name: str, route: RouteSettings) -> Route:
@@ -91,7 +91,7 @@ class _Opening:
             kind=next((kind for target in route.targets if (kind := self._kind(target))), None),
             context=_of_all(min, [self._context(target) for target in route.targets]),
             reach=_of_all(max, [self._context(target) for _, target in reached]),
-            tokenizer=self._tokenizer(name, route.targets[0]) if len({_model(*one) for one in reached}) == 1 else None,
+            tokenizers=self._tokenizers(reached),
         )
 
     def lead_on(self, opened: Route, route: RouteSettings, routes: dict[str, Route]) -> None:
@@ -141,6 +141,12 @@ class _Opening:
 
     def _context(self, target: TargetSettings) -> int | None:
         return None if target.serves is None else self._settings.models[target.serves].context
+
+    def _tokenizers(self, reached: list[tuple[str, TargetSettings]]) -> tuple[Tokenizer, ...]:
+        """One for each model that may answer; none where one of them has none, since it may count otherwise."""
+        found = {_model(*one): self._tokenizer(*one) for one in reversed(reached)}  # the first of a name counts
+        known = [(model, tokenizer) for model, tokenizer in found.items() if tokenizer is not None]
+        return tuple(known) if len(known) == len(found) else ()
 
     def _tokenizer(self, route: str, target: TargetSettings) -> Upstream | None:
         if target.serves is not None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gateway.exchange import Exchange
 
 
+Tokenizer = tuple[str, Upstream]
+"""A model, by the name that its server knows, and the server that counts for it."""
+
+
 @dataclass(slots=True)
 class Plan:
     """What a route does beyond asking its one upstream.
@@ -57,8 +61,8 @@ class Route:
         kind: what the model can do; None where only the upstream knows.
         context: tokens of prompt and answer together: the least of its upstreams, None where one's is not known.
         reach: the same, but the most of all upstreams that may answer, fallbacks' too.
-        tokenizer: where tokens are counted, if they are: vLLM's `/tokenize` lies above /v1. None where another model
-            may answer, which counts otherwise.
+        tokenizers: where tokens are counted, one for each model that may answer: vLLM's `/tokenize` lies above /v1.
+            Empty where one of them does not count.
         is_service: one of the platform's own services answers, which gets the caller's key.
     """
 
@@ -70,7 +74,7 @@ class Route:
     kind: Kind | None = None
     context: int | None = None
     reach: int | None = None
-    tokenizer: Upstream | None = None
+    tokenizers: tuple[Tokenizer, ...] = ()
     is_service: bool = False
 
     def send(

@@ -27,7 +27,7 @@ class CountingEngine:
 
     Attributes:
         made: tokens of all prompts and answers so far.
-        requests: how many there were.
+        requests: how many there were; `tokenized`: how many asked for a count alone.
         made_for: tokens of each call, by its request id.
     """
 
@@ -37,7 +37,7 @@ class CountingEngine:
         self.seconds = seconds
         self.context = context
         self.made = 0
-        self.requests = 0
+        self.requests = self.tokenized = 0
         self.made_for: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -57,6 +57,7 @@ class CountingEngine:
         self._thread.join(60)
 
     async def _tokenize(self, request: Request) -> Response:
+        self.tokenized += 1
         return JSONResponse({"count": self._prompt(await request.json()), "max_model_len": self.context})
 
     async def _chat(self, request: Request) -> Response:

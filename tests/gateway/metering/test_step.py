@@ -217,6 +217,19 @@ def test_an_upstream_without_a_tokenizer_is_asked_once(
     assert [request.path for request in scripted_upstream.requests].count("/tokenize") == 1
 
 
+def test_where_several_models_may_answer_the_most_that_one_counts_is_held_and_remembered(tmp_path: Path) -> None:
+    with CountingEngine() as small, CountingEngine() as large:
+        large.TEMPLATE = 30
+        route = {"upstreams": [{"url": small.url, "model": "small"}, {"url": large.url, "model": "large", "weight": 0}]}
+        with RunningGateway(tmp_path, small.url, routes={"either": route}) as gateway:
+            ada = Budgeted(gateway, {"day": 200})
+            for _ in range(2):
+                refused = ada.call(model="either", content="word " * 170, max_tokens=1)
+                assert "needs up to 201 tokens" in error_of(refused)["message"]
+            assert (small.tokenized, large.tokenized) == (1, 1)
+            assert ada.call(model="either", content="word " * 160, max_tokens=1).status_code == 200
+
+
 def test_a_client_that_leaves_pays_no_more_than_its_lease_and_no_less_than_was_made(
     tmp_path: Path,
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from gateway.exchange import Exchange
 from gateway.routing.failure import FailedAttempt
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream, error_body
+from tests.gateway.metering.conftest import Budgeted, left
 from tests.gateway.routing.conftest import Serve, chat, route_of
 
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
@@ -278,7 +279,11 @@ def test_a_failed_attempt_that_may_have_cost_tokens_is_noted(
     serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[FailedAttempt] = []
-    monkeypatch.setattr(Exchange, "attempt_failed", lambda _, attempt: noted.append(attempt))
+
+    async def note(_: Exchange, attempt: FailedAttempt) -> None:
+        noted.append(attempt)
+
+    monkeypatch.setattr(Exchange, "attempt_failed", note)
     near.next(Behaviour(status=503, body="busy"), Behaviour(status=500, body="broken"), Behaviour(events=[ROLE]))
     route = {"url": near.url, "name": "one", "fallbacks": {"unavailable": ["far"]}}
     gateway = serve(r=route, far={"url": far.url})
@@ -290,6 +295,33 @@ def test_a_failed_attempt_that_may_have_cost_tokens_is_noted(
         ("one", True),
     ]
     assert all(attempt.seconds > 0 for attempt in noted)
+
+
+def test_a_failed_attempt_is_charged_what_it_can_have_cost(
+    serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    near.next(Behaviour(status=500, body="broken"), Behaviour(status=503, body="busy"))
+    route = {"url": near.url, "fallbacks": {"unavailable": ["far"]}}
+    gateway = serve(r=route, far={"url": far.url})
+    ada = Budgeted(gateway, {"day": 10_000})
+    twice, once = (ada.call(model="r", max_tokens=200) for _ in range(2))
+    first, second = gateway.usage(2)
+    used = twice.json()["usage"]["total_tokens"]
+    assert used + 64 < first.charged_tokens < used + 400, "the prompt and what an engine writes in so short a time"
+    assert second.charged_tokens == once.json()["usage"]["total_tokens"]
+    assert left(once) == 10_000 - first.charged_tokens - second.charged_tokens
+
+
+def test_another_attempt_needs_a_budget_for_itself(serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream) -> None:
+    near.next(Behaviour(status=500, body="broken"))
+    gateway = serve(r={"url": near.url, "fallbacks": {"unavailable": ["far"]}}, far={"url": far.url})
+    ada = Budgeted(gateway, {"day": 400})
+    response = ada.call(model="r", max_tokens=200)
+    assert response.status_code == 500, "the failure that began it, and not that there is no budget for more"
+    assert not far.requests
+    [record] = gateway.usage(1)
+    assert 64 < record.charged_tokens <= 400
+    assert left(response) == 400 - record.charged_tokens
 
 
 def test_a_route_of_one_upstream_tells_nothing_of_it(serve: Serve, near: ScriptedUpstream) -> None:

@@ -57,17 +57,19 @@ def test_a_route_has_the_least_context_of_its_upstreams_and_reaches_the_most_tha
     }
 
 
-def test_tokens_are_counted_only_where_one_model_alone_may_answer() -> None:
+def test_tokens_are_counted_by_each_model_that_may_answer_or_not_at_all() -> None:
     routes = opened(
         same={"upstreams": [{"serves": "small"}, ELSEWHERE | {"model": "small"}]},
         other={"upstreams": [{"serves": "small"}, {"serves": "large"}]},
         away={"serves": "small", "fallbacks": {"too_long": ["large"]}},
         provider=ELSEWHERE | {"provider": "anthropic"},
+        partly={"serves": "small", "fallbacks": {"unavailable": ["provider"]}},
         far=ELSEWHERE,
     )
-    counted = {name for name, route in routes.items() if route.tokenizer is not None}
-    assert counted == {"small", "large", "same", "far"}
-    assert routes["same"].tokenizer is routes["small"].tokenizer
+    counted = {name for name, route in routes.items() if route.tokenizers}
+    assert counted == {"small", "large", "same", "other", "away", "far"}
+    assert {model for model, _ in routes["other"].tokenizers} == {"small", "large"}
+    assert routes["same"].tokenizers == routes["small"].tokenizers
 
 
 def test_a_route_is_of_its_upstreams_kind() -> None:

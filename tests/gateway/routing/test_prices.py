@@ -80,7 +80,7 @@ def test_a_route_costs_what_the_dearest_that_may_answer_does() -> None:
     ]
     assert price_of(routes["a"]) == Price(5 * NANO, 5 * NANO, 7 * NANO)
     assert price_of(routes["free"]) is None
-    assert dearest([]) is None
+    assert dearest([Price(1, 1, 1), None]) is None
 
 
 def test_a_models_own_price_is_that_of_routes_that_serve_it() -> None:
