@@ -91,7 +91,9 @@ class MeteringStep:
             lease = await self._take(exchange, plan, ask)
         limit = None
         if lease.limited_by is not None:
-            limit = lease.completion if context is None else max(1, min(lease.completion, context - ask.prompt))
+            limit = lease.completion
+            if context is not None and demand.prompts == 1:  # of several nobody knows how long each is
+                limit = max(1, min(limit, context - ask.prompt))
         elif demand.completion is None and reach is None:
             limit = UNKNOWN_COMPLETION
         most = next((most for most in (limit, demand.completion, reach) if most is not None), 0)

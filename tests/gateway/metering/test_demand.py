@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from typing import Any
 
 import pytest
@@ -35,6 +36,57 @@ def test_a_picture_counts_as_much_as_one_can() -> None:
     escaped = json.dumps({"messages": [{"role": "user", "content": [part]}]}).replace("_url", "\\u005fur\\u006C")
     escaped = escaped.replace("{", '{"model":"m",', 1)
     assert read_demand(read_envelope(escaped.encode()), ENDPOINTS["/v1/chat/completions"]).prompt > 2 * MEDIA_TOKENS
+
+
+@pytest.mark.parametrize("part", ["image_pil", "image_embeds", "audio_embeds", "video_embeds"])
+def test_a_picture_that_the_engine_has_seen_before_counts_too(part: str) -> None:
+    content = [{"type": part, part: None, "uuid": "1"}]
+    assert read({"messages": [{"role": "user", "content": content}]}).prompt > MEDIA_TOKENS
+    assert read({"input": [{"role": "user", "content": content}]}, "/v1/embeddings").prompt > MEDIA_TOKENS
+
+
+def test_a_file_counts_though_its_text_is_elsewhere() -> None:
+    part = {"type": "file", "file": {"file_id": "file-1"}}
+    assert read({"messages": [{"role": "user", "content": [part]}]}).prompt > MEDIA_TOKENS
+
+
+@pytest.mark.parametrize("sign", ["\U0001d160", "\u0958", "\ufb2c"])
+def test_signs_that_a_tokenizer_takes_apart_count_as_what_it_makes_of_them(sign: str) -> None:
+    text = sign * 100
+    normalized = len(unicodedata.normalize("NFC", text).encode())
+    assert normalized > len(text.encode())
+    assert read({"messages": [{"role": "user", "content": text}]}).prompt >= normalized + TEMPLATE_TOKENS
+    assert read({"prompt": text}, "/v1/completions").prompt >= normalized + TEMPLATE_TOKENS
+
+
+@pytest.mark.parametrize("numbers", ["[1e15,1e15,1E15,9e+15]", "[1,2,3,4,5,6,7,8,9]", '{"a":1,"b":{"c":[1,1,1,1,1]}}'])
+def test_what_a_template_prints_anew_counts_as_it_is_printed(numbers: str) -> None:
+    printed = len(json.dumps(json.loads(numbers)))
+    tool = b'{"model":"m","messages":[],"tools":[%b]}' % numbers.encode()
+    arguments = json.dumps([{"tool_calls": [{"function": {"arguments": numbers}}]}], separators=(",", ":"))
+    escaped = arguments.replace("tool_calls", "t\\u006fol_calls")
+    spoken = [b'{"model":"m","messages":%b}' % messages.encode() for messages in (arguments, escaped)]
+    for body in (tool, *spoken):
+        assert read_demand(read_envelope(body), ENDPOINTS["/v1/chat/completions"]).prompt >= TEMPLATE_TOKENS + printed
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "prompts"),
+    [
+        ("/v1/completions", {"prompt": "a"}, 1),
+        ("/v1/completions", {"prompt": ["a", "b", "c"], "n": 2}, 3),
+        ("/v1/embeddings", {"input": ["a", "b"]}, 2),
+        ("/v1/embeddings", {"input": [1, 2, 3]}, 1),
+        ("/v1/embeddings", {"messages": [[{"role": "user", "content": "a"}]] * 4}, 4),
+    ],
+)
+def test_each_prompt_has_a_context_of_its_own(path: str, body: dict[str, Any], prompts: int) -> None:
+    assert read(body, path).prompts == prompts
+
+
+def test_the_messages_of_an_embedding_count() -> None:
+    messages = [{"role": "user", "content": "x" * 500}]
+    assert read({"input": "a", "messages": messages}, "/v1/embeddings").prompt > 500
 
 
 @pytest.mark.parametrize(
@@ -100,6 +152,10 @@ def test_what_can_be_tokenized() -> None:
     assert json.loads(asked) == TEXT
     for further in ({"prompt": ["a", "b"]}, {"suffix": "end"}):
         assert read(TEXT | further, "/v1/completions").to_tokenize(encoded(TEXT | further)) is None
+    both = {"model": "m", "prompt": "a long one", "messages": [], "tools": []}
+    asked = read(both, "/v1/completions").to_tokenize(encoded(both))
+    assert asked is not None
+    assert "messages" not in json.loads(asked), "an engine could count them instead"
     picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     shown = {"messages": [{"role": "user", "content": [picture]}]}
     assert read(shown).to_tokenize(encoded(shown)) is None

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from sluice.identity.budgets import set_budget
+from sluice.identity.limits import set_limit
 from tests.doubles.counting_engine import CountingEngine
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream, error_body
 from tests.gateway.metering.conftest import NOON, Budgeted, left
@@ -125,7 +127,70 @@ def test_embeddings_take_their_prompt_alone(tmp_path: Path, scripted_upstream: S
         assert ada.call(path="/v1/embeddings", input="x" * 300).status_code == 429
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "field"), [("/v1/completions", "chat", "prompt"), ("/v1/embeddings", "embedding", "input")]
+)
+def test_each_of_several_prompts_is_held_for(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, path: str, kind: str, field: str
+) -> None:
+    model = {"kind": kind, "source": {"path": "x"}, "port": scripted_upstream.port, "context": 512}
+    with RunningGateway(tmp_path, scripted_upstream.url, sections={"models": {"small": model}}) as gateway:
+        ada = Budgeted(gateway, {"day": 10_000})
+        assert ada.call(path=path, model="small", **{field: ["word " * 100] * 30}).status_code == 429
+        assert ada.call(path=path, model="small", **{field: "word " * 3_000}).status_code == 200, "one has one context"
+
+
+def test_the_answers_to_several_prompts_share_what_is_left(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    model = {"source": {"path": "x"}, "port": scripted_upstream.port, "context": 512}
+    with RunningGateway(tmp_path, scripted_upstream.url, sections={"models": {"small": model}}) as gateway:
+        several = ["word " * 30] * 10
+        call = {"path": "/v1/completions", "model": "small", "prompt": several, "max_tokens": 100}
+        response = Budgeted(gateway, {"day": 2_200}).call(**call)
+        assert response.headers["x-sluice-budget"].startswith("limited")
+        assert 40 < scripted_upstream.requests[-1].json["max_tokens"] < 100
+
+
+@pytest.mark.parametrize("unit", ["tokens", "money"])
+def test_a_wish_beyond_all_numbers_holds_nothing_for_ever(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, unit: str
+) -> None:
+    price = {"m": {"url": scripted_upstream.url, "price": {"input": 1e6, "output": 1e6}}}
+    with RunningGateway(tmp_path, scripted_upstream.url, routes=price) as gateway:
+        ada = Budgeted(gateway, {})
+        set_budget(gateway.engine, f"key:{ada.key.id}", 1_000, "ever", unit, hard=False, by="tester")
+        set_limit(gateway.engine, f"key:{ada.key.id}", "concurrent", 1, by="tester")
+        wishes = [{"max_tokens": 2**53}, {"max_tokens": 2**64}, {"max_tokens": 2**70, "n": 2**70}, {"max_tokens": 5}]
+        assert [ada.call(**wish).status_code for wish in wishes] == [200] * 4
+        assert {record.status for record in gateway.usage(4)} == {200}
+
+
+def test_what_the_gateway_itself_refuses_costs_nothing(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    route = {"claude": {"url": scripted_upstream.url, "provider": "anthropic"}}
+    with RunningGateway(tmp_path, scripted_upstream.url, routes=route) as gateway:
+        ada = Budgeted(gateway, {"day": 2_000})
+        response = ada.call(path="/v1/completions", model="claude", prompt="Once", max_tokens=5)
+        assert response.status_code == 400
+        assert left(response) == 2_000
+        assert gateway.usage(1)[0].charged_tokens == 0
+
+
 # Upstreams that misbehave
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_usage_beyond_all_that_a_call_can_use_is_none(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, stream: bool
+) -> None:
+    usage = {"prompt_tokens": 2**53, "completion_tokens": 2**53}
+    scripted_upstream.default = Behaviour(body={"choices": [], "usage": usage})
+    if stream:
+        event = b'data: {"choices":[],"usage":%b}\n\n' % json.dumps(usage).encode()
+        scripted_upstream.default = Behaviour(events=[event, b"data: [DONE]\n\n"])
+    price = {"m": {"url": scripted_upstream.url, "price": {"input": 1e6, "output": 1e6}}}
+    with RunningGateway(tmp_path, scripted_upstream.url, routes=price) as gateway:
+        assert Budgeted(gateway, {"day": 2_000}).call(max_tokens=5, stream=stream).status_code == 200
+        [record] = gateway.usage(1)
+        assert 100 < record.charged_tokens <= 2_000
 
 
 def test_a_stream_is_cut_where_its_lease_ends(gateway: RunningGateway, scripted_upstream: ScriptedUpstream) -> None:

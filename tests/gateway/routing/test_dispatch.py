@@ -324,6 +324,50 @@ def test_another_attempt_needs_a_budget_for_itself(serve: Serve, near: ScriptedU
     assert left(response) == 400 - record.charged_tokens
 
 
+def test_a_fallback_that_is_not_asked_does_not_make_the_failure_before_it_free(
+    serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    breaker = {"failures": 1, "window_seconds": 30, "open_seconds": 600, "probes": 1}
+    far.default = near.default = Behaviour(status=500, body="broken")
+    gateway = serve(
+        r={"url": near.url, "fallbacks": {"unavailable": ["far"]}},
+        far={"url": far.url, "breaker": breaker},
+    )
+    gateway.post(chat("far"))
+    ada = Budgeted(gateway, {"day": 10_000})
+    response = ada.call(model="r", max_tokens=200)
+    assert error_of(response)["code"] == "circuit_open"
+    charged = max(record.charged_tokens for record in gateway.usage(2))
+    assert charged > 64, "what the first may have read and written"
+    assert left(response) == 10_000 - charged
+
+
+def test_a_fallback_that_refuses_is_not_charged_for_the_failure_before_it(
+    serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    near.next(Behaviour(status=500, body="broken"))
+    far.next(Behaviour(status=400, body=error_body("nonsense", status=400)))
+    gateway = serve(r={"url": near.url, "fallbacks": {"unavailable": ["far"]}}, far={"url": far.url})
+    ada = Budgeted(gateway, {"day": 10_000})
+    response = ada.call(model="r", max_tokens=20_000)
+    [record] = gateway.usage(1)
+    assert 64 < record.charged_tokens < 128 + 100 + 1_000
+    assert left(response) == 10_000 - record.charged_tokens
+
+
+def test_a_failed_attempt_is_charged_once_however_many_fallbacks_there_is_no_budget_for(
+    serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    near.next(Behaviour(status=500, body="broken"))
+    gateway = serve(
+        r={"url": near.url, "fallbacks": {"unavailable": ["far", "last"]}}, far={"url": far.url}, last={"url": far.url}
+    )
+    ada = Budgeted(gateway, {"day": 400})
+    response = ada.call(model="r", max_tokens=200)
+    assert not far.requests
+    assert left(response) == 400 - gateway.usage(1)[0].charged_tokens
+
+
 def test_a_route_of_one_upstream_tells_nothing_of_it(serve: Serve, near: ScriptedUpstream) -> None:
     response = serve(r={"url": near.url}).post(chat())
     assert told(response) == (None, None)
