@@ -128,10 +128,12 @@ class MeteringStep:
 
     def _begin(self, exchange: Exchange, lease: Lease, ask: Ask, *, most: int) -> None:
         plan = lease.plan
+        noted = None
         if plan.budgets:
             call = (exchange.request_id, plan.identity.key_id, exchange.route, exchange.endpoint.name)
-            self._journal.add(OpenLease(*call, lease.tokens, lease.money, self.ledger.clock()))
-        exchange.leased = LeasedCall(self.ledger, lease, ask, self._journal, most=most)
+            noted = OpenLease(*call, lease.tokens, lease.money, self.ledger.clock())
+            self._journal.add(noted)
+        exchange.leased = LeasedCall(self.ledger, lease, ask, self._journal, noted, most=most)
 
     async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
         """The prompt's tokens as the engines themselves count them, the most where several may answer; None where they

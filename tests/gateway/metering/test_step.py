@@ -159,7 +159,7 @@ def test_a_wish_beyond_all_numbers_holds_nothing_for_ever(
         ada = Budgeted(gateway, {})
         set_budget(gateway.engine, f"key:{ada.key.id}", 1_000, "ever", unit, hard=False, by="tester")
         set_limit(gateway.engine, f"key:{ada.key.id}", "concurrent", 1, by="tester")
-        wishes = [{"max_tokens": 2**53}, {"max_tokens": 2**64}, {"max_tokens": 2**70, "n": 2**70}, {"max_tokens": 5}]
+        wishes = [{"max_tokens": 2**53}, {"max_tokens": 2**64}, {"max_tokens": 2**70, "n": 2}, {"max_tokens": 5}]
         assert [ada.call(**wish).status_code for wish in wishes] == [200] * 4
         assert {record.status for record in gateway.usage(4)} == {200}
 
