@@ -107,22 +107,24 @@ def read_demand(envelope: Envelope, endpoint: Endpoint) -> Demand:
             raise InvalidRequest(
                 f"'{name}': where tokens are counted it cannot be sent, the prompt might be any.", param=name
             )
-    prompt = TEMPLATE_TOKENS + _size(envelope.messages)
+    messages, media = bytes(envelope.messages), 0
+    prompt = TEMPLATE_TOKENS + _size(messages)
     for field in (envelope.prompt, envelope.suffix, envelope.input):
         if field is not ABSENT:
-            prompt += _size(field)
+            prompt += _size(bytes(field))
     for field in (
         envelope.tools, envelope.response_format, envelope.chat_template_kwargs, envelope.functions, envelope.documents,
     ):  # fmt: skip
         if field is not ABSENT:
-            prompt += _size(field) + _printed(field)
+            prompt += _size(bytes(field)) + _printed(bytes(field))
     if envelope.tools or envelope.functions:
         prompt += TOOLS_TOKENS
-    if b"tool_calls" in bytes(envelope.messages) or b"\\u00" in bytes(envelope.messages):
-        prompt += _printed(envelope.messages)
-    media = _count_media(envelope.messages)
+    if messages.find(b"[", 1) > 0:  # else there are texts alone
+        media = _count_media(messages)
+        if b"tool_calls" in messages or b"\\u00" in messages:
+            prompt += _printed(messages)
     if endpoint.kind == "embedding":
-        media += _count_media(envelope.input)
+        media += _count_media(bytes(envelope.input))
         prompts = max(_count_prompts(envelope.input, "input"), _count_prompts(envelope.messages, "messages"))
         return Demand(prompt + MEDIA_TOKENS * media, media, 0, 0, (), prompts)
     prompt += MEDIA_TOKENS * media
@@ -151,8 +153,7 @@ def _amount(field: Raw, name: str) -> int | None:
     return None if field is ABSENT else decode(_amounts, field, name)
 
 
-def _count_media(messages: Raw) -> int:
-    text = bytes(messages)
+def _count_media(text: bytes) -> int:
     if b"\\u00" in text:  # letters of the marks may be written so
         text = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text)
     if not any(end in text for end in MEDIA_ENDS):
@@ -167,9 +168,8 @@ def _count_prompts(field: Raw, name: str) -> int:
     return len(prompts)
 
 
-def _size(field: Raw) -> int:
+def _size(text: bytes) -> int:
     """UTF-8 bytes of what a tokenizer gets: those that normalize (NFC) make up to three of one for some signs."""
-    text = bytes(field)
     if text.isascii():
         return len(text)
     decoded = text.decode(errors="replace")
@@ -178,7 +178,6 @@ def _size(field: Raw) -> int:
     return max(len(text), len(unicodedata.normalize("NFC", decoded).encode()))
 
 
-def _printed(field: Raw) -> int:
+def _printed(text: bytes) -> int:
     """What a template makes more of a value that it prints anew: a blank behind each comma and colon, and numbers."""
-    text = bytes(field)
     return text.count(b",") + text.count(b":") + NUMBER_TOKENS * text.translate(_EXPONENTS).count(b"0e")
