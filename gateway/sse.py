@@ -89,7 +89,7 @@ class EventCopy:
             return False
         try:
             parsed = _decoder.decode(data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
         if parsed.error:
             self.error = parsed.error

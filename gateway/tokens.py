@@ -46,5 +46,5 @@ def usage_of(body: bytes) -> TokenUsage | None:
     """The usage of a plain answer, or None where it reports none or is not JSON."""
     try:
         return _decoder.decode(body).usage
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

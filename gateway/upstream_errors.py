@@ -68,7 +68,7 @@ def recordable(code: str | int | None) -> str | None:
 def _read(body: bytes) -> _Error:
     try:
         parsed = msgspec.json.decode(body, type=_ErrorBody)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Error(message="" if body.lstrip()[:1] == b"<" else body[:500].decode("utf-8", "replace"))
     if isinstance(parsed.error, _Error):
         return parsed.error

@@ -100,7 +100,7 @@ def read_demand(envelope: Envelope, endpoint: Endpoint) -> Demand:
 
     Raises:
         InvalidRequest: a field that says how much to generate is not a whole number (servers differ in what else they
-            take for one, so it cannot be left to them), or one says nothing of how many tokens it makes.
+            take for one, so it cannot be left to them) or is none to some, or one says nothing of how many tokens it makes.
     """
     for name, field in (("chat_template", envelope.chat_template), ("prompt_embeds", envelope.prompt_embeds)):
         if field is not ABSENT and field != NULL:
@@ -137,6 +137,8 @@ def read_demand(envelope: Envelope, endpoint: Endpoint) -> Demand:
     if older is not None:  # which of two a server goes by is its own business
         completion, limits = (older, ONLY_OLDER) if newer is None else (max(newer, older), LIMITS)
     if endpoint.name != "completions":
+        if completion == 0:
+            raise InvalidRequest(f"'{limits[0]}': 0 is no limit to some servers; take at least 1.", param=limits[0])
         return Demand(prompt, media, choices, completion, limits)
     prompts = _count_prompts(envelope.prompt, "prompt")
     choices *= prompts

@@ -171,7 +171,7 @@ class MeteringStep:
             if response.status in (404, 405):
                 self._without_tokenizer.add(route.name)
             return _tokenized.decode(answer) if response.status == 200 else None
-        except (SluiceError, TimeoutError, msgspec.MsgspecError) as error:
+        except (SluiceError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             log.debug("%s does not count the tokens of a prompt: %s", route.name, error)
             return None
 

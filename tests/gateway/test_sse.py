@@ -84,3 +84,10 @@ def test_an_endless_event_is_an_error() -> None:
     copy.feed(b"x" * MAX_EVENT_BYTES)
     with pytest.raises(UpstreamFailed):
         copy.feed(b"x")
+
+
+@pytest.mark.parametrize("data", [b'{"error":{"message":"\xff"}}', b'{"usage":' + b"[" * 100_000])
+def test_an_event_that_cannot_be_read_passes(data: bytes) -> None:
+    copy = EventCopy(hide_usage=True)
+    assert copy.feed(b"data: " + data + b"\n\n") == b"data: " + data + b"\n\n"
+    assert copy.usage is None

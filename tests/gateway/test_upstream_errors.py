@@ -70,3 +70,8 @@ def test_an_upstreams_refusal_of_our_key_is_not_the_clients(status: int) -> None
 @pytest.mark.parametrize(("code", "expected"), [("rate_limit", "rate_limit"), ("a\x00b", None), ("c" * 101, None)])
 def test_a_code_is_short_and_printable(code: str, expected: str | None) -> None:
     assert error_of(400, body("no", code=code)).code == expected
+
+
+def test_a_message_that_is_not_utf8_is_shown_as_far_as_it_is() -> None:
+    error = error_of(500, b'{"error":{"message":"sorry \xff"}}')
+    assert "sorry" in error.message

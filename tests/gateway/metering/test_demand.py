@@ -97,7 +97,6 @@ def test_the_messages_of_an_embedding_count() -> None:
         ({"max_completion_tokens": 7}, 1, 7, ["max_completion_tokens"]),
         ({"max_completion_tokens": 7, "max_tokens": 9}, 1, 9, ["max_completion_tokens", "max_tokens"]),
         ({"max_tokens": None}, 1, None, ["max_completion_tokens"]),
-        ({"max_tokens": 0}, 1, 0, ["max_tokens"]),
         ({"max_tokens": 7, "n": 3}, 3, 7, ["max_tokens"]),
     ],
 )
@@ -166,6 +165,8 @@ def test_what_can_be_tokenized() -> None:
     [
         {"max_tokens": "500"},
         {"max_tokens": -1},
+        {"max_tokens": 0},
+        {"max_completion_tokens": 0},
         {"n": "4"},
         {"n": 1.5},
         {"max_completion_tokens": [1]},
