@@ -137,7 +137,7 @@ def read_demand(envelope: Envelope, endpoint: Endpoint) -> Demand:
     if older is not None:  # which of two a server goes by is its own business
         completion, limits = (older, ONLY_OLDER) if newer is None else (max(newer, older), LIMITS)
     if endpoint.name != "completions":
-        if completion == 0:
+        if 0 in (newer, older):
             raise InvalidRequest(f"'{limits[0]}': 0 is no limit to some servers; take at least 1.", param=limits[0])
         return Demand(prompt, media, choices, completion, limits)
     prompts = _count_prompts(envelope.prompt, "prompt")
@@ -148,7 +148,8 @@ def read_demand(envelope: Envelope, endpoint: Endpoint) -> Demand:
         return Demand(prompt, media, choices, completion, fields, prompts, unsaid=True)
     if older is None:  # null
         return Demand(prompt, media, choices, None, LIMITS, prompts)
-    return Demand(prompt, media, choices, completion, limits, prompts)
+    # A completion of no token is asked for to score its prompt; vLLM writes one all the same.
+    return Demand(prompt, media, choices, max(completion or 0, 1), limits, prompts)
 
 
 def _amount(field: Raw, name: str) -> int | None:

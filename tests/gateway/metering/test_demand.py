@@ -128,6 +128,10 @@ def test_what_a_completion_asks_for(further: dict[str, Any], choices: int, compl
     assert json.loads(demand.limited(body, 3))["max_tokens"] == 3
 
 
+def test_a_completion_of_no_token_holds_the_one_that_is_written() -> None:
+    assert read(TEXT | {"max_tokens": 0, "echo": True}, "/v1/completions").completion == 1
+
+
 def test_embeddings_are_prompts_alone() -> None:
     demand = read({"model": "m", "input": ["x" * 100, "y"]}, "/v1/embeddings")
     assert (demand.choices, demand.completion) == (0, 0)
@@ -166,7 +170,7 @@ def test_what_can_be_tokenized() -> None:
         {"max_tokens": "500"},
         {"max_tokens": -1},
         {"max_tokens": 0},
-        {"max_completion_tokens": 0},
+        {"max_completion_tokens": 0, "max_tokens": 5},
         {"n": "4"},
         {"n": 1.5},
         {"max_completion_tokens": [1]},
