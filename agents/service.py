@@ -16,7 +16,6 @@ from agents.chat_api import PREFIX, ChatRequest, answer
 from agents.mcp_server import McpResponse, create_manager
 from agents.tools import ToolContext, call_tool, decide, registry, waiting_calls
 from sluice.errors import InvalidRequest, NotFound
-from sluice.home import Home
 from sluice.services import Caller, Services
 
 
@@ -46,7 +45,7 @@ def mount(services: Services) -> None:
     mcp = create_manager()
 
     async def start() -> None:
-        path = Home(services.settings.platform.home.absolute()).root / "agents" / "checkpoints.db"
+        path = services.settings.home.root / "agents" / "checkpoints.db"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         saver = await running.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))

@@ -51,7 +51,6 @@ def ingest(
     from classic_ml.features import materialize
     from classic_ml.ingestion import ingest as load
     from classic_ml.settings import ClassicMlSettings
-    from sluice.home import Home
 
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with Console(stderr=True).status(f"Loading {file.name}") as status:
@@ -61,7 +60,7 @@ def ingest(
             _utc(as_of) or today,
             lakehouse=lakehouse,
             engine=engine,
-            home=Home(settings.platform.home.absolute()),
+            home=settings.home,
             rejected_share=settings.section("classic_ml", ClassicMlSettings).quality.rejected_share,
             known_at=_utc(known_at),
         )
@@ -166,9 +165,8 @@ def training_set(
     settings, engine, lakehouse = _open()
     from classic_ml.churn import CHURNED, CUSTOMER
     from classic_ml.features import build_training_set
-    from sluice.home import Home
 
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     with Console(stderr=True).status("Joining labels with features"):
         built = build_training_set(lakehouse, [CUSTOMER], CHURNED, engine, home, since=_utc(since), until=_utc(until))
         rows = built.read()

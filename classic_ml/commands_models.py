@@ -257,13 +257,12 @@ class _Here:
 def _open() -> _Here:
     from classic_ml.settings import ClassicMlSettings
     from sluice.database import connect, migrate
-    from sluice.home import Home
     from sluice.settings_files import load_settings
 
     settings = load_settings()
     migrate(settings.database_url)
     section = settings.section("classic_ml", ClassicMlSettings)
-    return _Here(settings, section, connect(settings.database_url), Home(settings.platform.home.absolute()))
+    return _Here(settings, section, connect(settings.database_url), settings.home)
 
 
 def _owner(here: _Here, key: str | None) -> str:

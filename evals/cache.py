@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from sluice.home import Home
 from sluice.models.sources import read_record
 from sluice.saving import save_whole
 from sluice.settings import Settings
@@ -52,7 +51,7 @@ def serving(settings: Settings) -> str:
     With another of these, other answers come; base as it was answered before would be compared with head as it is now.
     What changes at another provider, or in a folder of weights that is used where it lies, nobody can see here.
     """
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     records = {name: read_record(name, model, home) for name, model in settings.models.items()}
     weights = {name: record.digest for name, record in records.items() if record}
     chosen = settings.model_dump(mode="json", include={"models", "routes", "guardrails"})

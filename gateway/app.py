@@ -12,6 +12,7 @@ from gateway.asgi import answer_by_asgi
 from gateway.cache.step import ResponseCache
 from gateway.endpoints import ENDPOINTS
 from gateway.guard import Guardrails
+from gateway.kept.bodies import Bodies
 from gateway.metering.lease_journal import LeaseJournal
 from gateway.metering.lease_recovery import LeaseRecovery
 from gateway.metering.memory_ledger import MemoryLedger
@@ -28,7 +29,6 @@ from gateway.telemetry.telemetry import Telemetry
 from gateway.usage import Journal, UsageWriter
 from gateway.usage.lineage import record_models
 from sluice.database import connect
-from sluice.home import Home
 from sluice.http_errors import install_error_responses
 from sluice.identity import Keyring
 from sluice.settings import Settings
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> GatewayApplication:
     engine = connect(settings.database_url)
     keyring = Keyring(engine, gateway.keys)
     prompts = PromptCache(engine, gateway.keys.stale_seconds)
-    home = Home(settings.platform.home)
+    home = settings.home
     journal = Journal(home.journal, gateway.usage.segment_bytes)
     usage_writer = UsageWriter(engine, journal, gateway.usage)
     routes = Routes(settings)
@@ -79,13 +79,13 @@ def create_app(settings: Settings) -> GatewayApplication:
     cache = ResponseCache(settings) if settings.cache.enabled else None
     metrics = Metrics()
     router_metrics = RouterMetrics(settings)
-    telemetry = Telemetry(settings, metrics, engine)
+    telemetry = Telemetry(settings, metrics)
+    bodies = Bodies(engine, settings.telemetry.held_body_bytes, gateway.usage.flush_seconds)
     services = ServiceTraffic(settings, keyring, telemetry)
-    guardrails = Guardrails(settings, metrics, telemetry.bodies)
-    if cache is not None:
-        metrics.gauges += cache.gauges()
-    if shared is not None:
-        metrics.gauges += shared.gauges()
+    guardrails = Guardrails(settings, metrics, bodies)
+    for part in (usage_writer, leases, shared, cache, bodies):
+        if part is not None:
+            metrics.gauges += part.gauges()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -96,6 +96,7 @@ def create_app(settings: Settings) -> GatewayApplication:
             await shared.start()
         await recovery.start()
         await telemetry.start()
+        bodies.start()
         if cache is not None:
             await cache.start()
         await asyncio.to_thread(record_models, engine, settings)
@@ -110,6 +111,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         await router_metrics.close()
         await usage_writer.stop()
         leases.close()
+        await bodies.stop()
         await telemetry.stop()
         prompts.close()
         guardrails.stop()
@@ -126,9 +128,7 @@ def create_app(settings: Settings) -> GatewayApplication:
         keyring, prompts, routes, services, guardrails, cache, metering, usage_writer, metrics, telemetry
     )
     app.include_router(models_api.router(keyring, routes))
-    app.include_router(
-        operations.router(app.traffic, keyring, routes, usage_writer, metrics, router_metrics, gateway.keys)
-    )
+    app.include_router(operations.router(app.traffic, keyring, routes, metrics, router_metrics, gateway.keys))
     app.include_router(admin.router(engine, keyring, settings))
     install_error_responses(app)
     openapi.install(app)

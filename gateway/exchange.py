@@ -21,10 +21,10 @@ from sluice.logs import HANDLED_REQUEST
 if TYPE_CHECKING:
     from gateway.cache.recording import Recording
     from gateway.guard.answer import AnswerGuard
+    from gateway.kept.bodies import KeptBody
     from gateway.metering.call import LeasedCall
     from gateway.routing.failure import FailedAttempt
     from gateway.routing.target import Target
-    from gateway.telemetry.bodies import KeptBody
     from gateway.telemetry.trace_context import TraceContext
 
 
@@ -32,15 +32,21 @@ class Exchange:
     """What is known of one request, and the single place where it ends.
 
     Runs in its request's task. `end` stops that task from outside: the client left, or the gateway goes down; `ending`
-    then says why the task was cancelled. `guard` checks the answer, where a policy does. `variables` are what the client
-    gave the stored prompt that it named. `leased` is what the call holds of its budgets and limits; what is
-    `charged_elsewhere` costs nothing here: a service's answer (the calls that it makes with its caller's key do), and one
-    that the cache had. `recording` takes the answer down, where the cache may keep it. `headers` are further ones of the
-    response; `meters` those that tell of budgets and limits, rendered. `trace` is its span, where that is kept; `kept`
-    collects its bodies, where a policy keeps them; `first_token` is when the first event of a stream went to the client.
-    `status`, `error`, `duration` and `charged` tell how it ended, once it has. `target` is the upstream that was asked
-    last, and `failed_attempts` were made before that, in vain; `last_failure` is how its own ended, where none was to follow;
-    `total_seconds` is the most that all of them together may take.
+    then says why the task was cancelled. `status`, `error`, `duration` and `charged` tell how it ended, once it has.
+
+    Attributes:
+        guard: checks the answer, where a policy does; `recording` takes it down, where the cache may keep it; `kept`
+            collects both bodies, where a policy keeps them.
+        variables: what the client gave the stored prompt that it named.
+        leased: what the call holds of its budgets and limits; `meters`: the response's headers that tell of them, rendered.
+        charged_elsewhere: it costs nothing here: a service's answer (the calls that it makes with its caller's key do),
+            and one that the cache had.
+        headers: further ones of the response.
+        trace: its span, where that is kept.
+        first_byte: when the upstream's answer began; `first_token`: when a stream's first event went to the client.
+        target: the upstream that was asked last; `failed_attempts` were made before that, in vain.
+        last_failure: how its own attempt ended, where none was to follow.
+        total_seconds: the most that all attempts together may take.
     """
 
     # Defaults stand on the class: most requests never change them, and setting them on each would cost a microsecond.
@@ -175,6 +181,8 @@ class Exchange:
             self.first_token and self.first_token - self.started,
             usage,
         )
+        if self.kept is not None:
+            self.kept.end()
         self._telemetry.end(self)
 
     @property

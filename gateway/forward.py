@@ -17,7 +17,6 @@ from gateway.upstream.header import render
 from gateway.upstream_errors import recordable
 from sluice.errors import SluiceError, UpstreamFailed, openai_body
 
-EVENT_STREAM = b"text/event-stream"
 WHOLE_HEADERS = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
 STREAM_HEADERS = b"content-type: %b\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\nx-request-id: %b\r\n"
 END_SECONDS = 1

@@ -23,6 +23,9 @@ from gateway.telemetry.histogram import (
 from gateway.telemetry.loop_wait import LoopWait
 from gateway.tokens import TokenUsage
 
+Gauge = tuple[str, str, Callable[[], float]]
+"""What is not counted but looked at: its name, its description, and how to read it."""
+
 
 class Totals:
     """What one model did on one endpoint.
@@ -88,13 +91,13 @@ class Metrics(Collector):
 
     Attributes:
         totals: by model and endpoint.
-        gauges: name, description and how to read it, for what is not counted but looked at.
+        gauges: of all parts of the gateway that have some.
     """
 
     def __init__(self) -> None:
         self.totals: dict[tuple[str, str], Totals] = {}
         self.loop_wait = LoopWait()
-        self.gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self.gauges: list[Gauge] = []
         self._codes = known_codes()
         self._decisions: dict[tuple[str, str, str, str], int] = {}
         self._deciding = Lock()  # a long answer is checked in a thread

@@ -1,8 +1,9 @@
 """The endpoints that carry model traffic: a request's way, top to bottom.
 
 Each step is a module of its own. A request may wait for the database, where its key or its prompt is not in memory; the
-client's body; the thread that checks guardrails; the cache, or an identical request under way; where its key has
-budgets, the database, which knows what was spent, and the engine's `/tokenize`; the upstream; the client's socket.
+client's body; the thread that checks guardrails; the cache, or an identical request under way; where budgets or limits
+apply, Redis if workers share it, the database, which knows what was spent, and the engine's `/tokenize`; the upstream; the
+client's socket.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from gateway.cache.step import ResponseCache
 from gateway.endpoints import Endpoint
 from gateway.envelope import body_for_upstream, read_envelope
 from gateway.exchange import Exchange
-from gateway.forward import EVENT_STREAM, forward_plain, forward_stream, send_error
+from gateway.forward import forward_plain, forward_stream, send_error
 from gateway.guard import Guardrails
 from gateway.metering.step import MeteringStep
 from gateway.metrics import Metrics
@@ -22,6 +23,7 @@ from gateway.prompt_step import put_prompt_in
 from gateway.request import ClientGone, Request, read_head
 from gateway.routing import Routes
 from gateway.services import ServicePath, ServiceTraffic, key_for_service
+from gateway.sse import EVENT_STREAM
 from gateway.telemetry.telemetry import Telemetry
 from gateway.usage import UsageWriter
 from sluice.errors import MethodNotAllowed, SluiceError, Stopping, UpstreamFailed, UpstreamTimeout
@@ -110,12 +112,12 @@ class ModelTraffic:
         if cache is not None and await cache.answer(exchange, request.headers, body):
             return
         body = body_for_upstream(body, envelope, endpoint, route.upstream_model)
-        if not route.is_service:
-            body = await self._metering.lease(exchange, identity, route, envelope, body)
         headers.append((b"x-request-id", exchange.request_id.encode()))
         if route.is_service:
             exchange.charged_elsewhere = True
             headers += key_for_service(token)
+        else:
+            body = await self._metering.lease(exchange, identity, route, envelope, body)
         response = await route.send(exchange, endpoint, body, headers)
         exchange.first_byte = time.perf_counter()
         target = exchange.target

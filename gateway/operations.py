@@ -7,7 +7,6 @@ from gateway.metrics import Metrics
 from gateway.model_traffic import ModelTraffic
 from gateway.router_metrics import RouterMetrics
 from gateway.routing import Routes
-from gateway.usage import UsageWriter
 from sluice.identity import Keyring
 from sluice.settings import KeySettings
 
@@ -16,7 +15,6 @@ def router(
     traffic: ModelTraffic,
     keyring: Keyring,
     routes: Routes,
-    usage_writer: UsageWriter,
     metrics: Metrics,
     router_metrics: RouterMetrics,
     keys: KeySettings,
@@ -29,13 +27,6 @@ def router(
     registry.register(router_metrics)
     metrics.gauges += [
         ("sluice_open_requests", "Requests being answered.", lambda: len(traffic.open)),
-        ("sluice_usage_pending", "Usage records not yet in the database.", lambda: usage_writer.pending),
-        ("sluice_usage_lost", "Usage records that nothing would take.", lambda: usage_writer.lost),
-        (
-            "sluice_journal_failures",
-            "Usage records without the journal's protection.",
-            lambda: usage_writer.journal_failures,
-        ),
         ("sluice_keys_age_seconds", "Since keys were last read from the database.", lambda: keyring.age),
     ]
 

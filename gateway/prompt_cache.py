@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from prompts.prompt import SHOWN, Prompt
 from prompts.registry import find_row
-from sluice.errors import SluiceError, StateUnavailable
+from sluice.errors import SEND_AGAIN, SluiceError, StateUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class PromptCache:
             return known
         raise StateUnavailable(
             f"The prompt '{key[0][:SHOWN]}' cannot be looked up: the database is lost.",
-            fix="Send the request again later.",
+            fix=SEND_AGAIN,
         )
 
     def _begin(self, key: Key, known: _Entry | None) -> "asyncio.Future[_Entry]":

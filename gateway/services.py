@@ -9,7 +9,6 @@ from gateway.telemetry.telemetry import Telemetry
 from gateway.upstream import Header, Upstream, UpstreamResponse, open_upstream
 from gateway.upstream.header import render
 from gateway.upstream.on_demand import OnDemandUpstream
-from sluice.home import Home
 from sluice.identity import Keyring
 from sluice.settings import Settings
 
@@ -70,7 +69,7 @@ class ServiceTraffic:
 
 def open_services(settings: Settings, base_path: str = "") -> dict[str, Upstream]:
     """A client for each service, by name; it starts the service when it does not run."""
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     return {
         name: OnDemandUpstream(
             open_upstream(f"http://127.0.0.1:{service.port}{base_path}", settings.gateway.upstream), home, name

@@ -11,6 +11,7 @@ import msgspec
 from gateway.tokens import TokenUsage
 from sluice.errors import UpstreamFailed
 
+EVENT_STREAM = b"text/event-stream"
 EVENT_END = re.compile(rb"\r?\n\r?\n")
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 

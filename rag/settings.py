@@ -5,7 +5,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sluice.home import Home
 from sluice.settings import Count, HomePath, HttpUrl, Section, Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -59,4 +58,4 @@ def rag_settings(settings: Settings) -> RagSettings:
 
 def index_home(settings: Settings) -> Path:
     """The folder that holds all indexes."""
-    return rag_settings(settings).home or Home(settings.platform.home.absolute()).root / "indexes"
+    return rag_settings(settings).home or settings.home.root / "indexes"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rag.loading import PAGE_BREAK, Document, Format
 from sluice.errors import ConfigurationError, MissingRequirement
-from sluice.home import Home
 from sluice.models.sources import find_fetched
 from sluice.settings import Settings
 
@@ -144,7 +143,7 @@ def load_tokenizer(settings: Settings, model: str) -> "Tokenizer":
         raise ConfigurationError(
             f"rag.embedding_model: Sluice serves no embedding model '{model}'.", fix=f"Take one of: {served or 'none'}."
         )
-    folder = find_fetched(model, known, Home(settings.platform.home.absolute()))
+    folder = find_fetched(model, known, settings.home)
     if folder is None:
         raise MissingRequirement(f"Model '{model}' has not been fetched.", fix=f"Run: sluice models pull {model}")
     return open_tokenizer(folder)

@@ -8,7 +8,6 @@ from classic_ml.features import TrainingSet, build_training_set
 from classic_ml.lakehouse import Lakehouse
 from classic_ml.projects import find_project
 from sluice.errors import InvalidRequest
-from sluice.home import Home
 from sluice.settings import Settings
 
 
@@ -27,5 +26,5 @@ def training_set_of_month(settings: Settings, engine: Engine, model: str, month:
     if chosen not in there:
         newest = ", ".join(f"{at:%Y-%m-%d}" for at in there[-12:])
         raise InvalidRequest(f"Nothing was loaded as of {chosen:%Y-%m-%d}.", fix=f"There are: {newest}.")
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     return build_training_set(lakehouse, [project.view], project.labels, engine, home, since=chosen, until=chosen)

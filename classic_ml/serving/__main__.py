@@ -11,7 +11,6 @@ from classic_ml.serving.replica import build_app
 from sluice import logs
 from sluice.database import migrate
 from sluice.errors import ConfigurationError, SluiceError
-from sluice.home import Home
 from sluice.offline import switch_off
 from sluice.settings_files import load_settings
 
@@ -41,7 +40,7 @@ def _serve() -> None:
         raise ConfigurationError(f"The settings name no service '{SERVICE}'.", fix="Add it to configs/services.yaml.")
     port = settings.services[SERVICE].port
     migrate(settings.database_url)
-    with ray_session(Home(settings.platform.home.absolute()), SERVICE, cpus=1, logs=True):
+    with ray_session(settings.home, SERVICE, cpus=1, logs=True):
         from ray import serve
 
         stop = threading.Event()

@@ -10,11 +10,10 @@ def build_app() -> "Starlette":
     """The application from the settings. Only the replica loads what it needs, not the process that starts it."""
     from classic_ml.serving.app import create_app
     from sluice.database import connect
-    from sluice.home import Home
     from sluice.offline import switch_off
     from sluice.settings_files import load_settings
 
     switch_off()
     settings = load_settings()
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     return create_app(connect(settings.database_url), home, settings.gateway.keys)

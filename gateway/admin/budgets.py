@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from gateway.admin.access import Operator, Viewer, model_names
-from gateway.admin.pages import After, Given, Limit, Page, page
+from gateway.admin.pages import After, Given, Limit, Page, page, rows_after
 from sluice.errors import InvalidRequest
 from sluice.identity import Budget, remove_budget, set_budget
 from sluice.identity.budgets import BudgetRow, Unit, Window
@@ -41,11 +41,9 @@ def install(api: APIRouter, engine: Engine, settings: Settings) -> None:
 
     @api.get("/budgets", summary="List budgets.")
     def list_(caller: Viewer, limit: Limit = 100, after: After = None) -> Page[ShownBudget]:  # pyright: ignore[reportUnusedFunction]
-        chosen = select(BudgetRow).where(caller.reached(col(BudgetRow.scope))).order_by(col(BudgetRow.id))
-        if after is not None:
-            chosen = chosen.where(BudgetRow.id > after)
+        chosen = select(BudgetRow).where(caller.reached(col(BudgetRow.scope)))
         with Session(engine) as session:
-            return page(session.exec(chosen.limit(limit + 1)).all(), limit, show)
+            return page(rows_after(session, chosen, col(BudgetRow.id), after, limit), limit, show)
 
     @api.get("/scopes/{scope}/budgets", summary="List the budgets of one scope.")
     def of_scope(caller: Viewer, scope: str) -> Page[ShownBudget]:  # pyright: ignore[reportUnusedFunction]

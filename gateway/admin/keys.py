@@ -9,7 +9,7 @@ from sqlalchemy import Engine, or_
 from sqlmodel import Session, col, select
 
 from gateway.admin.access import Caller, Developer, Operator, Viewer
-from gateway.admin.pages import After, Given, Limit, Page, Text, page
+from gateway.admin.pages import After, Given, Limit, Page, Text, page, rows_after
 from sluice.errors import InvalidRequest, NotAllowed
 from sluice.identity import ApiKey, create_key, revoke_key, set_key_policy
 from sluice.identity.keys import Role
@@ -72,19 +72,17 @@ def install(api: APIRouter, engine: Engine, settings: Settings) -> None:
         under: str | None = None,
         policy: str | None = None,
     ) -> Page[ShownKey]:
-        chosen = select(ApiKey).order_by(col(ApiKey.id))
+        chosen = select(ApiKey)
         if caller.scope is not None:
             chosen = chosen.where(col(ApiKey.id).in_(keys_below(caller.scope)))
         if policy is not None:
             named, unnamed = col(ApiKey.policy) == policy, col(ApiKey.policy).is_(None)
             chosen = chosen.where(or_(named, unnamed) if policy == settings.guardrails.default else named)
-        if after is not None:
-            chosen = chosen.where(ApiKey.id > after)
         with Session(engine) as session:
             if under is not None:
                 caller.find_scope(session, under)
                 chosen = chosen.where(col(ApiKey.id).in_(keys_below(under)))
-            return page(session.exec(chosen.limit(limit + 1)).all(), limit, _show)
+            return page(rows_after(session, chosen, col(ApiKey.id), after, limit), limit, _show)
 
     @api.post("/keys", status_code=201, summary="Make a key.")
     def create(caller: Developer, new: NewKey, response: Response) -> MadeKey:  # pyright: ignore[reportUnusedFunction]

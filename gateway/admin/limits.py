@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from gateway.admin.access import Operator, Viewer, model_names
-from gateway.admin.pages import After, Given, Limit, Page, page
+from gateway.admin.pages import After, Given, Limit, Page, page, rows_after
 from sluice import identity
 from sluice.identity import remove_limit, set_limit
 from sluice.identity.limits import LimitRow, What
@@ -34,11 +34,9 @@ def install(api: APIRouter, engine: Engine, settings: Settings) -> None:
 
     @api.get("/limits", summary="List limits.")
     def list_(caller: Viewer, limit: Limit = 100, after: After = None) -> Page[ShownLimit]:  # pyright: ignore[reportUnusedFunction]
-        chosen = select(LimitRow).where(caller.reached(col(LimitRow.scope))).order_by(col(LimitRow.id))
-        if after is not None:
-            chosen = chosen.where(LimitRow.id > after)
+        chosen = select(LimitRow).where(caller.reached(col(LimitRow.scope)))
         with Session(engine) as session:
-            return page(session.exec(chosen.limit(limit + 1)).all(), limit, _show)
+            return page(rows_after(session, chosen, col(LimitRow.id), after, limit), limit, _show)
 
     @api.get("/scopes/{scope}/limits", summary="List the limits of one scope.")
     def of_scope(caller: Viewer, scope: str) -> Page[ShownLimit]:  # pyright: ignore[reportUnusedFunction]

@@ -5,6 +5,9 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
+from sqlalchemy.orm import Mapped
+from sqlmodel import Session
+from sqlmodel.sql.expression import SelectOfScalar
 
 Row = TypeVar("Row")
 Shown = TypeVar("Shown")
@@ -27,6 +30,15 @@ class Page(BaseModel, Generic[Shown]):
     object: Literal["list"] = "list"
     data: list[Shown]
     has_more: bool = False
+
+
+def rows_after(
+    session: Session, chosen: SelectOfScalar[Row], id_: Mapped[str], after: str | None, limit: int
+) -> Sequence[Row]:
+    """The rows of the page after an id, and one more if there is another page."""
+    if after is not None:
+        chosen = chosen.where(id_ > after)
+    return session.exec(chosen.order_by(id_).limit(limit + 1)).all()
 
 
 def page(rows: Sequence[Row], limit: int, show: Callable[[Row], Shown]) -> Page[Shown]:

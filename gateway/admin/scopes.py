@@ -8,7 +8,7 @@ from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
 from gateway.admin.access import Admin, Viewer
-from gateway.admin.pages import After, Given, Limit, Page, page
+from gateway.admin.pages import After, Given, Limit, Page, page, rows_after
 from sluice.errors import NotAllowed
 from sluice.identity import Scope, create_scope
 from sluice.identity.scopes import KINDS, Kind, keys_below, subtree
@@ -56,14 +56,12 @@ def _install(api: APIRouter, engine: Engine, kind: Kind) -> None:
 
     @api.get(path, summary=f"List {kind}s.")
     def list_(caller: Viewer, limit: Limit = 100, after: After = None, under: str | None = None) -> Page[ShownScope]:  # pyright: ignore[reportUnusedFunction]
-        chosen = select(Scope).where(Scope.kind == kind, caller.reached(col(Scope.id))).order_by(col(Scope.id))
+        chosen = select(Scope).where(Scope.kind == kind, caller.reached(col(Scope.id)))
         with Session(engine) as session:
             if under is not None:
                 caller.find_scope(session, under)
                 chosen = chosen.where(col(Scope.id).in_(subtree(under)))
-            if after is not None:
-                chosen = chosen.where(col(Scope.id) > after)
-            return page(session.exec(chosen.limit(limit + 1)).all(), limit, _show)
+            return page(rows_after(session, chosen, col(Scope.id), after, limit), limit, _show)
 
     @api.post(path, status_code=201, summary=f"Make one of the {kind}s.")
     def create(caller: Admin, new: NewScope) -> ShownScope:  # pyright: ignore[reportUnusedFunction]

@@ -9,10 +9,9 @@ from sqlmodel import Session, col, select
 
 from gateway.admin.access import Viewer, model_names
 from gateway.admin.budgets import ShownBudget, amount_of, show
-from gateway.admin.pages import After, Limit, Page, page
+from gateway.admin.pages import After, Limit, Page, page, rows_after
 from gateway.metering.spent import charged_since
 from gateway.metering.window import span
-from sluice.identity import Budget
 from sluice.identity.budgets import BudgetRow
 from sluice.settings import Settings
 
@@ -37,19 +36,17 @@ def install(api: APIRouter, engine: Engine, settings: Settings) -> None:
     def list_(  # pyright: ignore[reportUnusedFunction]
         caller: Viewer, limit: Limit = 20, after: After = None, scope: str | None = None
     ) -> Page[Spent]:
-        chosen = select(BudgetRow).where(caller.reached(col(BudgetRow.scope))).order_by(col(BudgetRow.id))
-        if after is not None:
-            chosen = chosen.where(BudgetRow.id > after)
+        chosen = select(BudgetRow).where(caller.reached(col(BudgetRow.scope)))
         with Session(engine) as session:
             if scope is not None:
                 caller.check_scope(session, scope, models)
                 chosen = chosen.where(BudgetRow.scope == scope)
-            rows = session.exec(chosen.limit(limit + 1)).all()
+            rows = rows_after(session, chosen, col(BudgetRow.id), after, limit)
         return page(rows, limit, lambda row: _spent(engine, row, time.time()))
 
 
 def _spent(engine: Engine, row: BudgetRow, now: float) -> Spent:
-    budget = Budget(row.id, row.scope, row.amount, row.window, row.unit, row.hard)
+    budget = row.budget
     begins, ends = span(budget.window, now)
     spent = charged_since(engine, budget, begins)
     bounded = budget.window != "ever"

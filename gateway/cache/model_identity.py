@@ -16,7 +16,7 @@ def model_identities(settings: Settings) -> dict[str, str]:
 
     Reads files: not on an event loop.
     """
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     identities: dict[str, str] = {}
     for name, model in settings.models.items():
         if weights := _weights(name, model, home):

@@ -13,6 +13,7 @@ from gateway.cache.store import open_store
 from gateway.cache.wish import HEADER, is_deterministic, read_sampling, read_wish
 from gateway.exchange import Exchange
 from gateway.forward import send_whole
+from gateway.metrics import Gauge
 from gateway.sse import EventCopy
 from gateway.upstream import Header
 from sluice.settings import Settings
@@ -76,8 +77,8 @@ class ResponseCache:
         self._note(exchange, b"miss")
         return False
 
-    def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
-        """What `/metrics` tells."""
+    def gauges(self) -> list[Gauge]:
+        """What an operator watches."""
         return [
             *((f"sluice_cache_{outcome.decode()}", _ABOUT[outcome], self._counter(outcome)) for outcome in OUTCOMES),
             ("sluice_cache_failures", "Calls that the cache's store did not answer.", lambda: self._store.failures),

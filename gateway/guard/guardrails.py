@@ -9,8 +9,8 @@ from gateway.exchange import Exchange
 from gateway.guard.answer import AnswerGuard
 from gateway.guard.tally import Tally
 from gateway.guard.texts import Text, all_within, texts_of
+from gateway.kept.bodies import Bodies
 from gateway.metrics import Metrics
-from gateway.telemetry.bodies import Bodies
 from sluice.errors import InvalidRequest
 from sluice.guardrails import Decision, Policy, load_policy
 from sluice.settings import Settings

@@ -1,5 +1,6 @@
 """What the ledger is asked for, and what it gives."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -37,9 +38,6 @@ class Ask:
         return min(whole, self.most) if self.most else whole
 
 
-ONE_REQUEST = Ask("", 0, 0, 0, exact=True)
-
-
 class Rate(NamedTuple):
     """Where a limit stands, for the response's headers; `reset_seconds` until all of it is there again."""
 
@@ -60,7 +58,7 @@ class NeedsCount(Exception):
     """The call does not fit by its prompt's upper bound; by its true count it may."""
 
 
-class Lease:
+class Lease(ABC):
     """Tokens and money held for one call until it is settled.
 
     Attributes:
@@ -83,14 +81,14 @@ class Lease:
         self.exceeded: Budget | None = None
 
     @property
+    @abstractmethod
     def left(self) -> int | None:
         """Tokens that the tightest hard budget has left beside what is held; None where none counts tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self, tokens: int, money: int) -> None:
         """Book what the call used and give back the rest; only the first time counts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rates(self) -> list[tuple[RateKind, Rate]]:
         """Where the tightest limit of each kind stands."""
-        raise NotImplementedError

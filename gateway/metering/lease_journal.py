@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.metrics import Gauge
 from gateway.usage.journal import SUFFIX, Segment, claim
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,16 @@ class LeaseJournal:
         self._owner = owner
         self._segment: Segment | None = None
         self._open: dict[str, bytes] = {}
+
+    def gauges(self) -> list[Gauge]:
+        """What an operator watches."""
+        return [
+            (
+                "sluice_lease_journal_failures",
+                "Calls without the protection of the journal of leases.",
+                lambda: self.failures,
+            )
+        ]
 
     def intend(self, request_id: str) -> None:
         """Note a call whose lease is elsewhere, and which costs nothing, or what its usage record says."""

@@ -36,7 +36,8 @@ from gateway.metering.redis_lease import RedisLease, lease_of, refusal_of
 from gateway.metering.redis_link import RedisLink
 from gateway.metering.redis_pipe import RedisPipe, packed
 from gateway.metering.redis_scripts import OPEN, RESTORE
-from sluice.errors import StateUnavailable
+from gateway.metrics import Gauge
+from sluice.errors import SEND_AGAIN, StateUnavailable
 from sluice.identity import Budget
 from sluice.identity.budgets import MOST
 from sluice.settings import RedisSettings
@@ -97,7 +98,7 @@ class RedisLedger:
         """Whether budgets cannot be counted at the moment."""
         return self._link.pipe is None or self._link.pipe.lost.done()
 
-    def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
+    def gauges(self) -> list[Gauge]:
         """What an operator watches."""
         return [
             ("sluice_redis_lost", "1 while budgets cannot be counted in Redis.", lambda: self.lost),
@@ -279,7 +280,7 @@ class RedisLedger:
 
 
 def _lost(why: str) -> StateUnavailable:
-    error = StateUnavailable(f"Budgets cannot be checked: {why}.", fix="Send the request again later.")
+    error = StateUnavailable(f"Budgets cannot be checked: {why}.", fix=SEND_AGAIN)
     error.retry_after = b"1"
     return error
 

@@ -7,7 +7,7 @@ from gateway.metering.lease import Ask
 from gateway.price import Price
 from sluice.errors import BudgetExhausted, RateLimited
 from sluice.identity import Budget, Limit
-from sluice.identity.budgets import NANO
+from sluice.identity.money import show_money
 
 
 def budget_refusal(
@@ -63,4 +63,4 @@ def limit_refusal(limit: Limit, seconds: float | None, tokens: int = 0) -> RateL
 
 
 def _shown(amount: int, budget: Budget) -> str:
-    return f"{amount:,} tokens" if budget.unit == "tokens" else f"{amount / NANO:,.6f}"
+    return f"{amount:,} tokens" if budget.unit == "tokens" else f"{show_money(amount)} of money"

@@ -1,7 +1,7 @@
 """What budgets have been charged already, from the usage records: read once for each window, off the event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
@@ -10,7 +10,7 @@ from gateway.metering.ledger import Ledger
 from gateway.metering.window import span
 from gateway.usage import UsageWriter
 from gateway.usage.record import UsageRow
-from sluice.errors import StateUnavailable
+from sluice.errors import SEND_AGAIN, StateUnavailable
 from sluice.identity import Budget
 from sluice.identity.scopes import keys_below
 
@@ -21,11 +21,10 @@ LEAD_SECONDS = 120
 class SpentReader:
     """Opens the windows of budgets in the ledger; requests that want the same at once share one reading."""
 
-    def __init__(self, ledger: Ledger, engine: Engine, usage_writer: UsageWriter, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, engine: Engine, usage_writer: UsageWriter) -> None:
         self._ledger = ledger
         self._engine = engine
         self._usage_writer = usage_writer
-        self._clock = clock
         self._reading: dict[str, asyncio.Task[None]] = {}
 
     async def open(self, budgets: Sequence[Budget]) -> None:
@@ -44,10 +43,8 @@ class SpentReader:
     async def _read(self, budget: Budget) -> None:
         # Records of this process that are still in the journal, and those that a killed one left there, count too.
         if not await self._usage_writer.flush():
-            raise StateUnavailable(
-                "Budgets cannot be checked: the database is lost.", fix="Send the request again later."
-            )
-        begin, ends = span(budget.window, self._clock())
+            raise StateUnavailable("Budgets cannot be checked: the database is lost.", fix=SEND_AGAIN)
+        begin, ends = span(budget.window, self._ledger.clock())
         spent = await asyncio.to_thread(charged_since, self._engine, budget, begin)
         await self._ledger.open(budget, spent, ends)
 

@@ -51,7 +51,7 @@ class MeteringStep:
         self.ledger = ledger
         self._keyring = keyring
         self._journal = journal
-        self._spent = SpentReader(ledger, engine, usage_writer, ledger.clock)
+        self._spent = SpentReader(ledger, engine, usage_writer)
         self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
         self._contexts: dict[str, tuple[int, int]] = {}
         self._counts: OrderedDict[tuple[str, bytes], int] = OrderedDict()

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from gateway.endpoints import Endpoint
 from gateway.routing.first_token import AwaitedStream
 from gateway.routing.target import Target
+from gateway.sse import EVENT_STREAM
 from gateway.upstream import Header, UpstreamResponse
 from gateway.upstream_errors import error_of
 from sluice.errors import SluiceError
-
-EVENT_STREAM = b"text/event-stream"
 
 
 async def attempt(

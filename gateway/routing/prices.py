@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.price import MILLION, Price
 from sluice.errors import ConfigurationError
-from sluice.identity.budgets import NANO
+from sluice.identity.money import NANO
 from sluice.route_settings import PriceSettings
 
 FREE = Price(0, 0, 0)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from gateway.endpoints import Endpoint
 from gateway.envelope import with_model
 from gateway.request_id import new_request_id
-from gateway.routing.attempt import EVENT_STREAM, attempt
+from gateway.routing.attempt import attempt
 from gateway.routing.target import Target
-from gateway.sse import EventCopy
+from gateway.sse import EVENT_STREAM, EventCopy
 from gateway.tokens import NO_TOKENS, TokenUsage, usage_of
 from gateway.upstream import Header, UpstreamResponse
 from gateway.usage import UsageRecord

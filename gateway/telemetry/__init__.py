@@ -1,1 +1,1 @@
-"""What is told of requests: spans and metrics to a collector, logs, and bodies where a policy keeps them."""
+"""What is told of requests: spans and metrics to a collector, and the access log."""

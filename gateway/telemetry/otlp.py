@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.semconv._incubating.attributes import service_attributes
 
-from gateway.metrics import Metrics
+from gateway.metrics import Gauge, Metrics
 from gateway.request_id import BOOT
 from gateway.telemetry.metrics import MetricMaker
 from gateway.telemetry.spans import SpanMaker
@@ -86,6 +86,13 @@ class OtlpExport:
     def sent(self) -> int:
         """Spans that the collector has taken."""
         return self._counted.sent
+
+    def gauges(self) -> list[Gauge]:
+        """What an operator watches."""
+        return [
+            ("sluice_spans_sent", "Spans that the collector has taken.", lambda: self.sent),
+            ("sluice_spans_dropped", "Spans that no collector has.", lambda: self.dropped),
+        ]
 
     def add(self, exchange: "Exchange", trace: TraceContext) -> None:
         """Send the span of a request that has ended, some time soon."""

@@ -45,7 +45,6 @@ class SpanMaker:
         end = time.time_ns()
         method = exchange.request.method.decode()
         operation = operation_of(exchange.endpoint)
-        failed = exchange.status >= 500 or (exchange.error is not None and exchange.status < 400)
         parent = trace.parent_id
         return ReadableSpan(
             name=f"{operation} {exchange.route}".rstrip() if operation else f"{method} {exchange.endpoint.path}",
@@ -58,7 +57,7 @@ class SpanMaker:
                 name: value for name, value in self._attributes(exchange, operation).items() if value is not None
             },
             kind=SpanKind.SERVER,
-            status=_FAILED if failed else _OK,
+            status=_FAILED if exchange.failed else _OK,
             start_time=end - int(exchange.duration * 1e9),
             end_time=end,
             instrumentation_scope=SCOPE,

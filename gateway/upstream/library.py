@@ -13,7 +13,7 @@ import httpx
 
 from gateway.upstream.failures import NotConnectedInTime
 from gateway.upstream.pool import PATH_SAFE
-from sluice.errors import Overloaded, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable
+from sluice.errors import SEND_AGAIN, Overloaded, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable
 from sluice.settings import UpstreamSettings
 
 _CLOSED_WHILE_SENDING = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
@@ -48,7 +48,7 @@ class LibraryUpstream:
         if self._in_use >= self.settings.connections:
             raise Overloaded(
                 f"All {self.settings.connections} connections to {self.peer} are in use.",
-                fix="Send the request again later.",
+                fix=SEND_AGAIN,
             )
         self._in_use += 1
         try:

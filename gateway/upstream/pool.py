@@ -8,7 +8,7 @@ from gateway.upstream.failures import NotConnectedInTime
 from gateway.upstream.header import Header, render
 from gateway.upstream.http1 import Connection
 from gateway.upstream.response import Response
-from sluice.errors import Overloaded, UpstreamUnreachable
+from sluice.errors import SEND_AGAIN, Overloaded, UpstreamUnreachable
 from sluice.settings import UpstreamSettings
 
 HEADS_KEPT = 64
@@ -92,7 +92,7 @@ class Pool:
             if not self._idle:
                 raise Overloaded(
                     f"All {self._settings.connections} connections to {self._peer} are in use.",
-                    fix="Send the request again later.",
+                    fix=SEND_AGAIN,
                 )
             next(iter(self._idle)).abort()
         connection = Connection(self._peer, self._settings, self._settled, self._gone)

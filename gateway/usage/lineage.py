@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway.kept.body_table import find_body
 from gateway.request_id import BOOT, boot_of
-from gateway.telemetry.body_table import find_body
 from gateway.usage.record import UsageRow
 from sluice.errors import StateUnavailable
-from sluice.home import Home
 from sluice.identity import ApiKey
 from sluice.lineage import Found, Source, record
 from sluice.lineage.graph import LineageNode
@@ -31,7 +30,7 @@ def record_models(engine: Engine, settings: Settings) -> None:
 
     A database that cannot be written does not fail the gateway: traces then end at the model's name.
     """
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     models: dict[str, str] = {}
     try:
         with Session(engine) as session:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
+from gateway.metrics import Gauge
 from gateway.usage.journal import Journal, Segment
 from gateway.usage.record import UsageRecord, decode, encode, insert
 from sluice.settings import UsageSettings
@@ -52,6 +53,18 @@ class UsageWriter:
     def pending(self) -> int:
         """Records taken but not in the database yet."""
         return self._recorded - self._settled
+
+    def gauges(self) -> list[Gauge]:
+        """What an operator watches."""
+        return [
+            ("sluice_usage_pending", "Usage records not yet in the database.", lambda: self.pending),
+            ("sluice_usage_lost", "Usage records that nothing would take.", lambda: self.lost),
+            (
+                "sluice_journal_failures",
+                "Usage records without the journal's protection.",
+                lambda: self.journal_failures,
+            ),
+        ]
 
     def record(self, record: UsageRecord) -> None:
         """Take a record; once this returns, a killed process does not lose it. Never fails the request it is about."""

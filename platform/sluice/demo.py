@@ -44,7 +44,7 @@ class Stage:
     @property
     def home(self) -> Home:
         """Where state lies."""
-        return Home(self.settings.platform.home.absolute())
+        return self.settings.home
 
     @property
     def folder(self) -> Path:

@@ -6,6 +6,9 @@
 
 from typing import Any
 
+SEND_AGAIN = "Send the request again later."
+"""The fix of what passes by itself."""
+
 
 class SluiceError(Exception):
     """A failure with a message for its user and, where there is one, the fix.

@@ -7,7 +7,6 @@ from typing import Any, cast
 import httpx
 
 from sluice.errors import MissingRequirement, NotAuthenticated, SluiceError, UpstreamFailed, UpstreamRefused
-from sluice.home import Home
 from sluice.processes.plan import gateway_url
 from sluice.settings import Settings
 
@@ -27,7 +26,7 @@ def gateway_access(settings: Settings, environment: Mapping[str, str] = os.envir
     from sluice.identity.keys import PREFIX
 
     named = environment.get("OPENAI_API_KEY", "")
-    key = named if named.startswith(PREFIX) else read_key(Home(settings.platform.home.absolute()))
+    key = named if named.startswith(PREFIX) else read_key(settings.home)
     if not key:
         raise MissingRequirement("There is no API key.", fix="Run: sluice up")
     return f"{gateway_url(settings.gateway)}/v1", key

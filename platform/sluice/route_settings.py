@@ -42,16 +42,15 @@ class PriceSettings(Section):
         return self
 
 
-class TargetSettings(Section):
-    """An item of `routes.<name>.upstreams:`.
+class PlaceSettings(Section):
+    """Where an upstream is.
 
     Attributes:
         serves: the model under `models:` that answers; else `url`, a server elsewhere.
         provider: LiteLLM's name of the API that server speaks, such as `anthropic`, where that is not OpenAI's.
         model: the name that server knows the model by, where it is not the route's.
+        api_key_env: the variable that holds the server's key.
         name: what headers, metrics and errors call this upstream; by default the model and the server's address.
-        weight: its share of the requests beside the others' weights; 0: none.
-        canary: instead of a weight, percent of the keys whose requests go here.
     """
 
     serves: str | None = None
@@ -60,6 +59,16 @@ class TargetSettings(Section):
     model: str | None = None
     api_key_env: str | None = None
     name: str | None = None
+
+
+class TargetSettings(PlaceSettings):
+    """An item of `routes.<name>.upstreams:`.
+
+    Attributes:
+        weight: its share of the requests beside the others' weights; 0: none.
+        canary: instead of a weight, percent of the keys whose requests go here.
+    """
+
     price: PriceSettings | None = None
     weight: Weight = 1
     canary: Percent | None = None
@@ -153,7 +162,7 @@ class ShadowSettings(Section):
     at_once: Count = 8
 
 
-class RouteSettings(Section):
+class RouteSettings(PlaceSettings):
     """`routes.<name>:`, a model name that clients ask for: one upstream written here, or a list as `upstreams`.
 
     Attributes:
@@ -161,12 +170,6 @@ class RouteSettings(Section):
         retries: by default only where there are several upstreams.
     """
 
-    serves: str | None = None
-    url: HttpUrl | None = None
-    provider: str | None = None
-    model: str | None = None
-    api_key_env: str | None = None
-    name: str | None = None
     upstreams: tuple[TargetSettings, ...] = ()
     price: PriceSettings | None = None
     timeouts: TimeoutSettings = TimeoutSettings()
@@ -207,8 +210,7 @@ class RouteSettings(Section):
         return self.retries or (RetrySettings() if len(self.targets) > 1 else None)
 
     def _written(self) -> dict[str, str]:
-        names = ("serves", "url", "provider", "model", "api_key_env", "name")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {name: value for name in PlaceSettings.model_fields if (value := getattr(self, name)) is not None}
 
 
 def conflicts_of_routes(routes: Mapping[str, RouteSettings], kinds: Mapping[str, str]) -> Iterator[str]:

@@ -7,26 +7,56 @@ Every field has a default that works on one machine, so an empty folder is a val
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
+from pydantic import SerializeAsAny, model_validator
 
-from sluice.guardrails.finding import CONTEXT, LONGEST, Action, Validator
-from sluice.route_settings import PriceSettings, RouteSettings, conflicts_of_routes
-from sluice.router_settings import RouterSettings
+from sluice.gateway_settings import (
+    CacheSettings,
+    GatewaySettings,
+    KeySettings,
+    LimitSettings,
+    RedisSettings,
+    TelemetrySettings,
+    UpstreamSettings,
+    UsageSettings,
+    worker_ports,
+)
+from sluice.guardrail_settings import CheckSettings, GuardrailSettings, PolicySettings
+from sluice.home import Home
+from sluice.model_settings import ModelSettings, Source, ports_of
+from sluice.route_settings import RouteSettings, conflicts_of_routes
 from sluice.section import Count, HomePath, HttpUrl, Port, Seconds, Section, SectionType
 
-
-def _redis_url(url: str) -> str:
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path)):
-        raise ValueError("expected a URL such as redis://127.0.0.1:6379/0")
-    return url
-
-
-RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-__all__ = ["Count", "HomePath", "HttpUrl", "Port", "RouteSettings", "Seconds", "Section", "SectionType"]
+__all__ = [
+    "CacheSettings",
+    "CheckSettings",
+    "Count",
+    "GatewaySettings",
+    "GuardrailSettings",
+    "HomePath",
+    "HttpUrl",
+    "KeySettings",
+    "LimitSettings",
+    "ModelSettings",
+    "PlatformSettings",
+    "PolicySettings",
+    "Port",
+    "PromotionSettings",
+    "RedisSettings",
+    "RouteSettings",
+    "Seconds",
+    "Section",
+    "SectionType",
+    "ServiceSettings",
+    "Settings",
+    "Source",
+    "TelemetrySettings",
+    "UpstreamSettings",
+    "UsageSettings",
+    "ports_of",
+    "worker_ports",
+]
 
 
 class PlatformSettings(Section):
@@ -36,211 +66,6 @@ class PlatformSettings(Section):
     database: str = ""
     engine_python: HomePath = Path(".venv-vllm/bin/python")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class LimitSettings(Section):
-    """`gateway.limits:`, what a client may send and how slowly."""
-
-    body_bytes: Count = 32 * 1024 * 1024
-    header_bytes: Count = 64 * 1024
-    header_seconds: Seconds = 10
-    body_seconds: Seconds = 60
-    idle_seconds: Seconds = 75
-
-
-class UpstreamSettings(Section):
-    """`gateway.upstream:`, how long the gateway waits for those behind it."""
-
-    connect_seconds: Seconds = 5
-    first_byte_seconds: Seconds = 600
-    idle_seconds: Seconds = 120
-    total_seconds: Seconds = 3600
-    connections: Count = 1024
-    response_bytes: Count = 64 * 1024 * 1024
-
-
-class KeySettings(Section):
-    """`gateway.keys:`, how keys are cached."""
-
-    refresh_seconds: Annotated[float, Field(gt=0, le=1)] = 0.5
-    stale_seconds: Seconds = 60
-
-
-class UsageSettings(Section):
-    """`gateway.usage:`, how usage records reach the database."""
-
-    flush_seconds: Seconds = 0.5
-    segment_bytes: Count = 2 * 1024 * 1024
-
-
-class GatewaySettings(Section):
-    """`gateway:`, the front door."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8400
-    workers: Count = 1
-    drain_seconds: Seconds = 20
-    access_log: Literal["none", "errors", "all"] = "errors"
-    limits: LimitSettings = LimitSettings()
-    upstream: UpstreamSettings = UpstreamSettings()
-    keys: KeySettings = KeySettings()
-    usage: UsageSettings = UsageSettings()
-
-
-class RedisSettings(Section):
-    """`redis:`, where several gateway workers share what is spent and held; without a `url`, the one worker's memory.
-
-    Attributes:
-        prefix: of all keys, in braces, so that a cluster keeps them on one node.
-        lease_seconds: a call whose process died is charged in full after this long, until its journal tells the truth.
-        rebuild_seconds: after Redis lost what it knew, for all workers to write their usage records first.
-        when_lost: whether calls that a hard budget counts are refused or let through uncounted.
-    """
-
-    url: RedisUrl = ""
-    prefix: str = "sluice"
-    connect_seconds: Seconds = 2
-    command_seconds: Seconds = 1
-    lease_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 60
-    rebuild_seconds: Seconds = 2
-    when_lost: Literal["closed", "open"] = "closed"
-
-    @field_validator("prefix")
-    @classmethod
-    def _is_one_slot(cls, prefix: str) -> str:
-        if not prefix or not prefix.isascii() or set("{} \r\n") & set(prefix):
-            raise ValueError("expected some letters without braces and spaces: braces go around it by themselves")
-        return prefix
-
-
-class CacheSettings(Section):
-    """`cache:`, answers kept for requests that come again.
-
-    Attributes:
-        deterministic: keep answers to requests that ask for the likeliest answer, and embeddings, without being asked.
-        seconds: how long an answer is good for.
-        megabytes: of the in-process store, for each gateway worker.
-        entry_bytes: of the largest answer that is kept.
-        wait_seconds: how long a request waits for an identical one under way before it goes on by itself.
-    """
-
-    enabled: bool = False
-    store: Literal["memory", "redis"] = "memory"
-    deterministic: bool = True
-    seconds: Seconds = 3600
-    megabytes: Count = 64
-    entry_bytes: Count = 1024 * 1024
-    wait_seconds: Seconds = 60
-
-
-def _collector_url(url: str) -> str:
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise ValueError("expected the base URL of a collector, such as http://127.0.0.1:4318, or nothing")
-    if parts.username or parts.password:
-        raise ValueError("holds a user or password, expected those in the variable that headers_env names")
-    if parts.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics")):
-        raise ValueError("expected the collector's base URL, without /v1/traces and /v1/metrics")
-    return url.rstrip("/")
-
-
-class TelemetrySettings(Section):
-    """`telemetry:`, where traces and metrics are sent by OTLP over HTTP, and what is held of kept bodies.
-
-    Attributes:
-        otlp_endpoint: the collector's base URL; empty: nothing is sent anywhere.
-        headers_env: the variable that holds further headers, as `name=value,name=value`.
-        sample: the share of new traces that are kept; a client that began the trace has decided it.
-        new_traces_per_second: the most of these, so that a busy gateway does not spend itself on them.
-        held_body_bytes: of bodies that guardrail policies keep, in memory until they are in the database.
-    """
-
-    otlp_endpoint: Annotated[str, AfterValidator(_collector_url)] = ""
-    headers_env: str | None = None
-    service_name: Annotated[str, Field(min_length=1)] = "sluice-gateway"
-    sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1
-    new_traces_per_second: Count = 20
-    metrics_seconds: Seconds = 15
-    held_body_bytes: Count = 64 * 1024 * 1024
-
-
-class Source(Section):
-    """Where a model comes from: exactly one of a hub id, a local folder, or a package that carries it."""
-
-    hub: str | None = None
-    path: HomePath | None = None
-    package: str | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(value is not None for value in (self.hub, self.path, self.package)) != 1:
-            raise ValueError("expected exactly one of hub, path, package")
-        return self
-
-    def __str__(self) -> str:
-        return self.hub or self.package or str(self.path)
-
-
-class ModelSettings(Section):
-    """`models.<name>:`, one model that Sluice serves itself; its name is the route clients ask for."""
-
-    kind: Literal["chat", "embedding"] = "chat"
-    source: Source
-    port: Port
-    context: Count | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    replicas: Count = 1
-    router: RouterSettings = RouterSettings()
-    eager: bool = True
-    kv_cache_gib: Count = 1
-    start_seconds: Seconds = 900
-    arguments: tuple[str, ...] = ()
-    price: PriceSettings | None = None
-
-    @model_validator(mode="after")
-    def _one_place_of_replicas(self) -> Self:
-        if self.kind == "embedding" and self.replicas > 1:
-            raise ValueError("an embedding model runs in one process: expected replicas: 1")
-        if self.router.is_elsewhere and self.replicas > 1:
-            raise ValueError("'router' says that the replicas run elsewhere: expected no replicas of Sluice's own")
-        if self.publishes_kv_events and any(argument.startswith("--block-size") for argument in self.arguments):
-            raise ValueError(
-                "--block-size stands in arguments: expected router.kv_block_size, which the router reads too"
-            )
-        if ports_of(self).stop > 65536:
-            raise ValueError(f"the ports after {self.port} do not suffice for {self.replicas} replicas")
-        return self
-
-    @property
-    def is_routed(self) -> bool:
-        """Whether vLLM's router answers on `port`."""
-        return self.replicas > 1 or self.router.is_elsewhere
-
-    @property
-    def publishes_kv_events(self) -> bool:
-        """Whether Sluice's own engines tell the router what their caches hold."""
-        return self.replicas > 1 and self.router.policy == "kv_aware"
-
-    @property
-    def engine_ports(self) -> range:
-        """One for each engine that Sluice starts."""
-        if self.router.is_elsewhere:
-            return range(0)
-        return (
-            range(self.port + 1, self.port + 1 + self.replicas) if self.is_routed else range(self.port, self.port + 1)
-        )
-
-    @property
-    def router_metrics_port(self) -> int:
-        """Where the router's metrics are, if there is one: after the engines."""
-        return self.port + 1 + len(self.engine_ports)
-
-    @property
-    def kv_event_ports(self) -> range:
-        """One for each engine whose events the router hears: after the router's metrics."""
-        first = self.router_metrics_port + 1
-        return range(first, first + (self.replicas if self.publishes_kv_events else 0))
 
 
 class ServiceSettings(Section):
@@ -259,66 +84,6 @@ class ServiceSettings(Section):
     models: tuple[str, ...] = ()
     about: str = ""
     start_seconds: Seconds = 120
-
-
-class CheckSettings(Section):
-    """`guardrails.policies.<name>.input:` and `output:`, the validators that look at one side; those left out do not."""
-
-    injection: Literal["block"] | None = None
-    pii: Action | None = None
-    secrets: Literal["block"] | None = None
-
-    @property
-    def actions(self) -> list[tuple[Validator, Action]]:
-        """The validators named, each with what follows from a finding."""
-        named: list[tuple[Validator, Action | None]] = [
-            ("injection", self.injection),
-            ("pii", self.pii),
-            ("secrets", self.secrets),
-        ]
-        return [(validator, action) for validator, action in named if action is not None]
-
-
-class PolicySettings(Section):
-    """`guardrails.policies.<name>:`, a guardrail policy.
-
-    Attributes:
-        hold_back: the most characters of a streamed answer that are kept back until they are certain.
-        keep_bodies: requests and answers are kept for `keep_days`, as the policy lets them through.
-    """
-
-    input: CheckSettings = CheckSettings()
-    output: CheckSettings = CheckSettings()
-    hold_back: Count = 300
-    keep_bodies: bool = False
-    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 30
-
-    @field_validator("hold_back")
-    @classmethod
-    def _holds_the_longest_finding(cls, value: int, info: ValidationInfo) -> int:
-        output: CheckSettings = info.data.get("output", CheckSettings())
-        for validator, _ in output.actions:
-            least = LONGEST[validator] + CONTEXT
-            if value < least:
-                raise ValueError(
-                    f"{value} characters cannot hold the longest pattern of '{validator}', expected at least {least}"
-                )
-        return value
-
-
-class GuardrailSettings(Section):
-    """`guardrails:`, the policies, and the one for keys that name none (empty: none)."""
-
-    policies: dict[str, PolicySettings] = {}
-    default: str = ""
-
-    @field_validator("default")
-    @classmethod
-    def _is_a_policy(cls, value: str, info: ValidationInfo) -> str:
-        policies: dict[str, PolicySettings] = info.data.get("policies", {})
-        if value and value not in policies:
-            raise ValueError(f"there is no policy '{value}', expected one of {', '.join(policies) or 'none'}")
-        return value
 
 
 class PromotionSettings(Section):
@@ -385,18 +150,12 @@ class Settings(Section):
         found = self.extensions.get(name)
         return found if isinstance(found, model) else model()
 
+    @property
+    def home(self) -> Home:
+        """The folder of all state, wherever the working directory goes."""
+        return Home(self.platform.home.absolute())
+
     @cached_property
     def database_url(self) -> str:
         """The SQLAlchemy URL; SQLite in the home folder unless one is configured."""
-        return self.platform.database or f"sqlite:///{self.platform.home.absolute() / 'sluice.db'}"
-
-
-def ports_of(model: ModelSettings) -> range:
-    """The loopback ports a model takes: one, or the router's, one for each replica that Sluice starts, the router's
-    metrics, and where the router hears them, the replicas' events."""
-    return range(model.port, model.kv_event_ports.stop if model.is_routed else model.port + 1)
-
-
-def worker_ports(gateway: GatewaySettings) -> range:
-    """The ports on which each of several gateway workers answers alone; none for a single worker."""
-    return range(gateway.port + 1, gateway.port + 1 + (gateway.workers if gateway.workers > 1 else 0))
+        return self.platform.database or f"sqlite:///{self.home.root / 'sluice.db'}"

@@ -11,8 +11,10 @@ from sluice.settings import Settings
 def find_warnings(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """A sentence for each thing outside the files that is not there, and would be missed later."""
     for name, route in settings.routes.items():
-        if variable := route.api_key_env:
-            yield from _check_key(f"routes.{name}.api_key_env", variable, environment.get(variable, ""))
+        for place, target in enumerate(route.targets):
+            if variable := target.api_key_env:
+                key = f"routes.{name}.upstreams.{place}" if route.upstreams else f"routes.{name}"
+                yield from _check_key(f"{key}.api_key_env", variable, environment.get(variable, ""))
     for name, model in settings.models.items():
         path = model.source.path
         if path is not None and not path.exists():
@@ -20,6 +22,8 @@ def find_warnings(settings: Settings, environment: Mapping[str, str] = os.enviro
     for name, service in settings.services.items():
         if not _is_module(service.module):
             yield f"services.{name}.module: there is no module '{service.module}'. Install the package it is in."
+    if (variable := settings.telemetry.headers_env) and not environment.get(variable):
+        yield f"telemetry.headers_env: the variable {variable} is not set. Export {variable}."
     if settings.guardrails.policies and not _is_module("guardrails"):
         yield "guardrails.policies: guardrails-ai is not installed, no policy loads. Run: pip install 'sluice[guardrails]'"
 

@@ -28,7 +28,6 @@ from rag.settings import RagSettings, index_home, rag_settings
 from rag.splitting import Chunk, Splitter, load_tokenizer
 from sluice import lineage
 from sluice.gateway_client import GatewayClient
-from sluice.home import Home
 from sluice.models.sources import read_record
 from sluice.saving import save_whole
 from sluice.settings import Settings
@@ -104,7 +103,7 @@ def _name_version(documents: Sequence[Document], rag: RagSettings, digest: str) 
 
 def _digest(settings: Settings, model: str) -> str:
     """The embedding model's weights; a folder that is used where it lies has no record of them."""
-    record = read_record(model, settings.models[model], Home(settings.platform.home.absolute()))
+    record = read_record(model, settings.models[model], settings.home)
     return record.digest if record else str(settings.models[model].source)
 
 

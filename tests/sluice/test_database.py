@@ -20,7 +20,7 @@ WITH_TABLES = (
     "classic_ml.features.online",
     "classic_ml.monitoring.alert",
     "classic_ml.serving.prediction",
-    "gateway.telemetry.body_table",
+    "gateway.kept.body_table",
     "gateway.usage.record",
     "prompts.registry",
     "sluice.identity",

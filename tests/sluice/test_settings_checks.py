@@ -28,6 +28,19 @@ def test_a_routes_key_that_is_not_there_or_is_our_own() -> None:
     assert "secret" not in own
 
 
+def test_the_keys_of_several_upstreams_and_a_collectors_headers() -> None:
+    upstreams = [{"url": "http://a/v1"}, {"url": "http://b/v1", "api_key_env": "PROVIDER_KEY"}]
+    sections: dict[str, Any] = {
+        "routes": {"r": {"upstreams": upstreams}},
+        "telemetry": {"headers_env": "COLLECTOR_HEADERS"},
+    }
+    assert warnings(**sections) == [
+        "routes.r.upstreams.1.api_key_env: the variable PROVIDER_KEY is not set. Export PROVIDER_KEY.",
+        "telemetry.headers_env: the variable COLLECTOR_HEADERS is not set. Export COLLECTOR_HEADERS.",
+    ]
+    assert warnings({"PROVIDER_KEY": "sk-other", "COLLECTOR_HEADERS": "a=b"}, **sections) == []
+
+
 def test_a_models_folder_and_a_services_module(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     models = {"m": {"port": 1, "source": {"path": str(missing)}}, "n": {"port": 2, "source": {"path": str(tmp_path)}}}

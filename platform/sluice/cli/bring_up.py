@@ -43,7 +43,7 @@ def bring_up() -> None:
     """
     console = Console(stderr=True, highlight=False)
     settings = load_settings()
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     pull_models(settings, home, list(settings.models), console)
     specs = plan(settings, home)
     state = read_state(home) if supervisor_pid(home) else PlatformState()

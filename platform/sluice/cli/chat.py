@@ -49,12 +49,11 @@ def _access() -> tuple[str, str]:
     import os
     import shlex
 
-    from sluice.home import Home
     from sluice.settings_files import load_settings
 
     environment = dict(os.environ)
     if "OPENAI_API_KEY" not in environment or "OPENAI_BASE_URL" not in environment:
-        file = Home(load_settings().platform.home).dev_env
+        file = load_settings().home.dev_env
         if not file.exists():
             raise MissingRequirement(
                 "Neither OPENAI_BASE_URL and OPENAI_API_KEY nor a running platform was found.", fix="Run `sluice up`."

@@ -44,7 +44,7 @@ def run_checks() -> Iterator[Check]:
     except ConfigurationError as error:
         yield Check(False, "settings", str(error))
         return
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     yield Check(True, f"settings: {len(settings.models)} models, {len(settings.routes)} routes")
     yield _check_installer()
     if any(model.kind == "chat" for model in settings.models.values()):

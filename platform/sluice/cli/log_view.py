@@ -7,7 +7,6 @@ from pathlib import Path
 import typer
 
 from sluice.errors import NotFound
-from sluice.home import Home
 from sluice.processes.logfile import log_path, tail
 from sluice.processes.state import read_state
 from sluice.settings_files import load_settings
@@ -21,7 +20,7 @@ def show_logs(name: str | None, follow: bool, lines: int) -> None:
     Raises:
         NotFound: there is no such process.
     """
-    home = Home(load_settings().platform.home.absolute())
+    home = load_settings().home
     known = [*read_state(home).processes, "supervisor"]
     chosen = [process for process in known if name is None or process == name or process.startswith(f"{name}/")]
     if not chosen:

@@ -18,7 +18,7 @@ from sluice.settings_files import load_settings
 def print_models(as_json: bool) -> None:
     """Print the table or the JSON."""
     settings = load_settings()
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     hardware = detect_hardware()
     rows = [_row(name, model, home, hardware) for name, model in settings.models.items()]
     if as_json:

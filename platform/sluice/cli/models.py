@@ -24,11 +24,10 @@ def pull(names: Names = None) -> None:
     from rich.console import Console
 
     from sluice.cli.pull import pull_models
-    from sluice.home import Home
     from sluice.settings_files import load_settings
 
     settings = load_settings()
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     chosen = [_known(name, settings.models) for name in names or settings.models]
     for name, folder in pull_models(settings, home, chosen, Console(stderr=True, highlight=False)).items():
         typer.echo(f"{name}: {folder}")

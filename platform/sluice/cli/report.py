@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sluice.home import Home
 from sluice.processes.groups import memory_bytes
 from sluice.processes.state import Phase, ProcessState, read_state, supervisor_pid
 from sluice.settings_files import load_settings
@@ -21,7 +20,7 @@ STYLES = {Phase.READY: "green", Phase.STARTING: "yellow", Phase.BACKOFF: "yellow
 def print_status(as_json: bool) -> bool:
     """Print the table or the JSON; whether everything runs and is ready."""
     settings = load_settings()
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     pid = supervisor_pid(home)
     state = read_state(home)
     rows = [_row(process) for process in state.processes.values()] if pid else []

@@ -10,7 +10,6 @@ from rich.console import Console
 from sluice.cli.ports import check_ports
 from sluice.cli.pull import pull_models
 from sluice.errors import ProcessFailed
-from sluice.home import Home
 from sluice.lifetime import die_with_parent
 from sluice.models.engine import detect_hardware
 from sluice.processes.groups import kill_group
@@ -27,7 +26,7 @@ def serve_model(name: str, settings: Settings) -> None:
         ProcessFailed: one of them ended by itself.
     """
     console = Console(stderr=True, highlight=False)
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     pull_models(settings, home, [name], console)
     specs = plan_model(name, settings, home, detect_hardware())
     check_ports(settings, [spec.name for spec in specs])

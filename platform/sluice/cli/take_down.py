@@ -6,7 +6,6 @@ import time
 import typer
 
 from sluice.errors import ProcessFailed
-from sluice.home import Home
 from sluice.processes.groups import end_leftovers
 from sluice.processes.state import (
     Phase,
@@ -28,7 +27,7 @@ def take_down() -> None:
         ProcessFailed: the supervisor does not end.
     """
     settings = load_settings()
-    home = Home(settings.platform.home.absolute())
+    home = settings.home
     pid = supervisor_pid(home)
     if pid is None:
         left = end_leftovers(recorded_groups(read_state(home)))

@@ -1,6 +1,5 @@
 """Budgets: an amount of tokens or of money over a window, for a scope."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -54,6 +53,11 @@ class BudgetRow(SQLModel, table=True):
     unit: Unit = Field(default="tokens", sa_type=String)
     hard: bool = True
 
+    @property
+    def budget(self) -> Budget:
+        """What the row says."""
+        return Budget(self.id, self.scope, self.amount, self.window, self.unit, self.hard)
+
 
 def budget_row(scope: str, amount: int, window: str, unit: str = "tokens", *, hard: bool = True) -> BudgetRow:
     """The row of a budget.
@@ -95,7 +99,7 @@ def set_budget(
         session.merge(row)
         audit.append(session, actor=by, action="budget.set", subject=row.id, detail=detail)
         session.commit()
-    return _budget(row)
+    return row.budget
 
 
 def remove_budget(engine: Engine, budget_id: str, *, by: str) -> None:
@@ -117,11 +121,11 @@ def remove_budget(engine: Engine, budget_id: str, *, by: str) -> None:
         session.commit()
 
 
-def by_scope(rows: Iterable[BudgetRow]) -> dict[str, tuple[Budget, ...]]:
-    """Budgets by their scope."""
+def read_budgets(session: Session) -> dict[str, tuple[Budget, ...]]:
+    """As `list_budgets`."""
     found: dict[str, tuple[Budget, ...]] = {}
-    for row in rows:
-        found[row.scope] = (*found.get(row.scope, ()), _budget(row))
+    for row in session.exec(select(BudgetRow).order_by(col(BudgetRow.id))):
+        found[row.scope] = (*found.get(row.scope, ()), row.budget)
     return found
 
 
@@ -132,8 +136,4 @@ def list_budgets(engine: Engine) -> dict[str, tuple[Budget, ...]]:
         StateUnavailable: the database cannot be used.
     """
     with Session(engine) as session:
-        return by_scope(session.exec(select(BudgetRow).order_by(col(BudgetRow.id))))
-
-
-def _budget(row: BudgetRow) -> Budget:
-    return Budget(row.id, row.scope, row.amount, row.window, row.unit, row.hard)
+        return read_budgets(session)

@@ -16,10 +16,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from sluice.errors import NotAuthenticated, StateUnavailable
-from sluice.identity.budgets import Budget, BudgetRow, by_scope
+from sluice.errors import SEND_AGAIN, NotAuthenticated, StateUnavailable
+from sluice.identity.budgets import Budget, read_budgets
 from sluice.identity.keys import ID_LENGTH, KEY_PATTERN, PREFIX, SECRET_LENGTH, ApiKey
-from sluice.identity.limits import Limit, LimitRow, limits_by_scope
+from sluice.identity.limits import Limit, read_limits
 from sluice.identity.revisions import ApiKeyRevision
 from sluice.identity.scopes import Scope, chain, key_scope
 from sluice.settings import KeySettings
@@ -246,8 +246,7 @@ def identity_of(key: ApiKey, token: str) -> Identity | None:
 
 def _read_meters(session: Session) -> Meters:
     parents = dict(session.exec(select(Scope.id, Scope.parent)).all())
-    budgets = by_scope(session.exec(select(BudgetRow).order_by(col(BudgetRow.id))))
-    return Meters(parents, budgets, limits_by_scope(session.exec(select(LimitRow).order_by(col(LimitRow.id)))))
+    return Meters(parents, read_budgets(session), read_limits(session))
 
 
 def _entry(key: ApiKey, meters: Meters) -> _Entry:
@@ -270,4 +269,4 @@ def _entry(key: ApiKey, meters: Meters) -> _Entry:
 
 
 def _state_lost() -> StateUnavailable:
-    return StateUnavailable("API keys cannot be verified: the database is lost.", fix="Send the request again later.")
+    return StateUnavailable("API keys cannot be verified: the database is lost.", fix=SEND_AGAIN)

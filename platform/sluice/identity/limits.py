@@ -1,6 +1,5 @@
 """Limits: a rate, or a number at once, for a scope."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -43,6 +42,11 @@ class LimitRow(SQLModel, table=True):
     what: What = Field(sa_type=String)
     amount: int = Field(sa_type=BigInteger)
 
+    @property
+    def limit(self) -> Limit:
+        """What the row says."""
+        return Limit(self.id, self.scope, self.what, self.amount)
+
 
 def set_limit(engine: Engine, scope: str, what: str, amount: int, *, by: str) -> Limit:
     """Give a scope a limit, in place of the one it has.
@@ -67,7 +71,7 @@ def set_limit(engine: Engine, scope: str, what: str, amount: int, *, by: str) ->
         session.merge(row)
         audit.append(session, actor=by, action="limit.set", subject=row.id, detail=detail)
         session.commit()
-    return _limit(row)
+    return row.limit
 
 
 def remove_limit(engine: Engine, limit_id: str, *, by: str) -> None:
@@ -87,11 +91,11 @@ def remove_limit(engine: Engine, limit_id: str, *, by: str) -> None:
         session.commit()
 
 
-def limits_by_scope(rows: Iterable[LimitRow]) -> dict[str, tuple[Limit, ...]]:
-    """Limits by their scope."""
+def read_limits(session: Session) -> dict[str, tuple[Limit, ...]]:
+    """As `list_limits`."""
     found: dict[str, tuple[Limit, ...]] = {}
-    for row in rows:
-        found[row.scope] = (*found.get(row.scope, ()), _limit(row))
+    for row in session.exec(select(LimitRow).order_by(col(LimitRow.id))):
+        found[row.scope] = (*found.get(row.scope, ()), row.limit)
     return found
 
 
@@ -102,8 +106,4 @@ def list_limits(engine: Engine) -> dict[str, tuple[Limit, ...]]:
         StateUnavailable: the database cannot be used.
     """
     with Session(engine) as session:
-        return limits_by_scope(session.exec(select(LimitRow).order_by(col(LimitRow.id))))
-
-
-def _limit(row: LimitRow) -> Limit:
-    return Limit(row.id, row.scope, row.what, row.amount)
+        return read_limits(session)

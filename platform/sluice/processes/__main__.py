@@ -5,7 +5,6 @@ import logging
 import sys
 
 from sluice.errors import SluiceError
-from sluice.home import Home
 from sluice.processes.plan import plan
 from sluice.processes.state import supervisor_lock
 from sluice.processes.supervisor import Supervisor
@@ -16,7 +15,7 @@ def main() -> None:
     """Run until SIGTERM."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     try:
-        home = Home(load_settings().platform.home.absolute())
+        home = load_settings().home
         with supervisor_lock(home):
             asyncio.run(Supervisor(home, lambda: plan(load_settings(), home)).run())
     except SluiceError as error:

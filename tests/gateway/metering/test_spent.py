@@ -35,7 +35,7 @@ async def reading(engine: Engine, folder: Path) -> AsyncIterator[tuple[SpentRead
     writer = UsageWriter(engine, Journal(folder, 1 << 16), UsageSettings(flush_seconds=600))
     await writer.start()
     try:
-        yield SpentReader(ledger, engine, writer, ledger.clock), ledger, writer
+        yield SpentReader(ledger, engine, writer), ledger, writer
     finally:
         await writer.stop()
 

@@ -75,12 +75,12 @@ def test_no_password_is_shown(folder: Path) -> None:
 
 def test_each_setting_tells_where_it_is_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "a.yaml").write_text("gateway:\n  port: 9000\nmodels:\n  My-M: {port: 1, source: {package: p}}\n")
-    monkeypatch.setenv("SLUICE_GATEWAY__WORKERS", "2")
+    monkeypatch.setenv("SLUICE_GATEWAY__DRAIN_SECONDS", "2")
     monkeypatch.setenv("SLUICE_MODELS__MY_M__PORT", "5")
     monkeypatch.setenv("SLUICE_CACHE", "{seconds: 5}")
     lines = run("show", "--origin").stdout.splitlines()
     assert f"gateway.port: 9000  # {folder}/a.yaml, line 2" in lines
-    assert "gateway.workers: 2  # Variable SLUICE_GATEWAY__WORKERS" in lines
+    assert "gateway.drain_seconds: 2.0  # Variable SLUICE_GATEWAY__DRAIN_SECONDS" in lines
     assert "models.My-M.port: 5  # Variable SLUICE_MODELS__MY_M__PORT" in lines
     assert "cache.seconds: 5.0  # Variable SLUICE_CACHE" in lines
     assert "gateway.host: 127.0.0.1  # default" in lines

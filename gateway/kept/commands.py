@@ -20,8 +20,8 @@ def show(
 
     from rich.console import Console
 
-    from gateway.telemetry.kept_view import as_plain, print_kept
-    from gateway.telemetry.replay import find_kept
+    from gateway.kept.replay import find_kept
+    from gateway.kept.view import as_plain, print_kept
     from sluice.database import connect
     from sluice.settings_files import load_settings
 
@@ -47,9 +47,9 @@ def replay(
 
     from rich.console import Console
 
-    from gateway.telemetry.kept_view import print_replay
-    from gateway.telemetry.replay import find_kept
-    from gateway.telemetry.replay import replay as send_again
+    from gateway.kept.replay import find_kept
+    from gateway.kept.replay import replay as send_again
+    from gateway.kept.view import print_replay
     from sluice.database import connect
     from sluice.settings_files import load_settings
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.telemetry.replay import KeptRequest, Replay, decoded
+from gateway.kept.replay import KeptRequest, Replay, decoded
 
 
 def as_plain(kept: KeptRequest) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def run(gateway: RunningGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def kept_request(gateway: RunningGateway, body: dict[str, Any]) -> str:
-    bodies = gateway.application.traffic._telemetry.bodies
+    bodies = gateway.application.traffic._guardrails._bodies
     request_id = gateway.post(body).headers["x-request-id"]
     gateway.wait(lambda: not bodies._held_bytes)
     gateway.usage(1)

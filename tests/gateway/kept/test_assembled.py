@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gateway.telemetry.assembled import assembled
+from gateway.kept.assembled import assembled
 from tests.doubles.openai_answers import plain_answer, sse, streamed_answer
 
 REQUEST: dict[str, Any] = {

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from gateway.telemetry.assembled import assembled
-from gateway.telemetry.body_table import RequestBody, delete_expired, insert_bodies
+from gateway.kept.assembled import assembled
+from gateway.kept.body_table import RequestBody, delete_expired, insert_bodies
+from gateway.metrics import Gauge
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,13 @@ class KeptBody:
     """What one request said, and its answer so far.
 
     Args:
-        held: told of each piece's size; False where there is no memory for it.
+        bodies: hold it until it is written.
     """
 
-    __slots__ = ("_held", "answer", "at", "days", "lost", "request", "request_id", "size", "streamed")
+    __slots__ = ("_bodies", "answer", "at", "days", "lost", "request", "request_id", "size", "streamed")
 
-    def __init__(self, request_id: str, request: bytes, days: int, at: datetime, held: Callable[[int], bool]) -> None:
-        self._held = held
+    def __init__(self, request_id: str, request: bytes, days: int, at: datetime, bodies: "Bodies") -> None:
+        self._bodies = bodies
         self.request_id = request_id
         self.days = days
         self.at = at
@@ -54,6 +55,10 @@ class KeptBody:
         """The next events of a streamed answer."""
         self.streamed = True
         self._add(events)
+
+    def end(self) -> None:
+        """The answer is there, as far as it came."""
+        self._bodies.end(self)
 
     def row(self) -> RequestBody:
         """As it is written."""
@@ -77,7 +82,7 @@ class KeptBody:
             self.answer.clear()
 
     def _hold(self, size: int) -> bool:
-        held = self._held(size)
+        held = self._bodies.hold(size)
         self.size += size if held else 0
         return held
 
@@ -110,7 +115,14 @@ class Bodies:
 
     def keep(self, request_id: str, request: bytes, days: int) -> KeptBody:
         """Begin with a request that goes upstream."""
-        return KeptBody(request_id, request, days, self._now(), self._hold)
+        return KeptBody(request_id, request, days, self._now(), self)
+
+    def hold(self, size: int) -> bool:
+        """Take so many bytes of the memory there is for bodies; False where that is not left."""
+        if self._held_bytes + size > self._most:
+            return False
+        self._held_bytes += size
+        return True
 
     def end(self, kept: KeptBody) -> None:
         """Its answer is there, as far as it came."""
@@ -120,6 +132,10 @@ class Bodies:
         else:
             self._ended.append(kept)
             self._some.set()
+
+    def gauges(self) -> list[Gauge]:
+        """What an operator watches."""
+        return [("sluice_bodies_lost", "Bodies to be kept that were not, for want of memory.", lambda: self.lost)]
 
     def start(self) -> None:
         """Write in the background, and delete what has expired."""
@@ -167,12 +183,6 @@ class Bodies:
             else:
                 delay = min(2 * delay, LONGEST_DELAY)
                 self._some.set()
-
-    def _hold(self, size: int) -> bool:
-        if self._held_bytes + size > self._most:
-            return False
-        self._held_bytes += size
-        return True
 
     async def _in_thread(self, work: Callable[[], object]) -> bool:
         try:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlmodel import Session, select
 
-from gateway.telemetry.bodies import BATCH_BODIES, Bodies
-from gateway.telemetry.body_table import RequestBody, delete_expired, find_body, insert_bodies
+from gateway.kept.bodies import BATCH_BODIES, Bodies
+from gateway.kept.body_table import RequestBody, delete_expired, find_body, insert_bodies
 from sluice.database import connect, migrate
 from sluice.guardrails.library import import_quietly
 from sluice.identity import create_key
@@ -59,7 +59,7 @@ def test_a_request_and_its_answer_are_kept_where_the_policy_says_so(gateway: Run
     assert json.loads(row.request) == ask("hello")
     assert row.response == response.content
     assert row.expires_at - row.at == timedelta(days=7)
-    gateway.wait(lambda: gateway.application.traffic._telemetry.bodies._held_bytes == 0)
+    gateway.wait(lambda: gateway.application.traffic._guardrails._bodies._held_bytes == 0)
 
 
 def test_a_streamed_answer_is_kept_whole(gateway: RunningGateway) -> None:
@@ -108,7 +108,7 @@ def test_what_is_beyond_the_memory_for_it_is_not_kept_and_counted(
     gateway.post(ask("small"))
     (row,) = kept(gateway, 1)
     assert json.loads(row.request) == ask("small")
-    bodies = gateway.application.traffic._telemetry.bodies
+    bodies = gateway.application.traffic._guardrails._bodies
     gateway.wait(lambda: bodies._held_bytes == 0)
     assert bodies.lost == 2
     assert "sluice_bodies_lost 2.0" in gateway._http.get(f"{gateway.origin}/metrics").text
@@ -136,7 +136,7 @@ async def test_a_lost_database_is_waited_for(tmp_path: Path) -> None:
     engine = connect(url)
     bodies = Bodies(engine, 100_000, 0.01, lambda: NOW)
     for number in range(BATCH_BODIES + 1):
-        bodies.end(bodies.keep(f"req-{number}", b"{}", 1))
+        bodies.keep(f"req-{number}", b"{}", 1).end()
     assert not await bodies.flush()
     assert not await bodies.expire()
     migrate(url)
@@ -151,6 +151,6 @@ async def test_a_lost_database_is_waited_for(tmp_path: Path) -> None:
 async def test_what_no_database_takes_is_counted_at_the_end(tmp_path: Path) -> None:
     bodies = Bodies(connect(f"sqlite:///{tmp_path / 'sluice.db'}"), 100_000, 0.01)
     bodies.start()
-    bodies.end(bodies.keep("req-1", b"{}", 1))
+    bodies.keep("req-1", b"{}", 1).end()
     await bodies.stop()
     assert bodies.lost == 1

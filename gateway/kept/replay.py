@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway.endpoints import ENDPOINTS
-from gateway.telemetry.body_table import RequestBody, find_body
+from gateway.kept.body_table import RequestBody, find_body
 from gateway.usage.lineage import model_of
 from gateway.usage.record import UsageRow
 from sluice.errors import NotFound
