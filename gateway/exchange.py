@@ -46,6 +46,7 @@ class Exchange:
         trace: its span, where that is kept.
         first_byte: when the upstream's answer began; `first_token`: when a stream's first event went to the client.
         target: the upstream that was asked last; `failed_attempts` were made before that, in vain.
+        last_failure: how its own attempt ended, where none was to follow.
         total_seconds: the most that all attempts together may take.
     """
 
@@ -78,6 +79,7 @@ class Exchange:
     ending: SluiceError | None = None
     target: "Target | None" = None
     failed_attempts: "tuple[FailedAttempt, ...]" = ()
+    last_failure: SluiceError | None = None
     total_seconds = inf
     closed = False
 
@@ -141,7 +143,7 @@ class Exchange:
         price = self.target and self.target.price
         if self.leased is not None:
             reported = self.usage or (self.copy and self.copy.usage)
-            charged, cost = self.leased.settle(reported, self.copy, failure, price)
+            charged, cost = self.leased.settle(reported, self.copy, self.last_failure or failure, price)
             self.meters = self.leased.headers()
         elif price is not None and not self.charged_elsewhere:
             cost = price.cost(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens or 0)

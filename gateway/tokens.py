@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-"""What any database and any JSON reader takes; an upstream that reports more, or less than none, reports nothing."""
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
+"""More than any call can use; an upstream that reports more, or less than none, reports nothing."""
 
 
 class PromptDetails(msgspec.Struct, frozen=True):

@@ -4,8 +4,10 @@ import logging
 import time
 from dataclasses import replace
 
-from gateway.metering.lease import Ask, Lease
-from gateway.metering.lease_journal import LeaseJournal
+import msgspec
+
+from gateway.metering.lease import Ask, Lease, Rate, RateKind
+from gateway.metering.lease_journal import LeaseJournal, OpenLease
 from gateway.metering.ledger import Ledger
 from gateway.metering.stream import IN_FLIGHT_TOKENS, LeasedCopy
 from gateway.price import Price
@@ -14,6 +16,7 @@ from gateway.tokens import TokenUsage
 from gateway.upstream.failures import did_no_work
 from sluice.errors import BudgetExhausted, SluiceError
 from sluice.identity import Budget
+from sluice.identity.budgets import MOST
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +30,25 @@ class LeasedCall:
     """A lease with what it was taken for.
 
     Args:
+        noted: its line in the journal; None where it has none.
         most: tokens that all answers together may have; 0: nobody counts them.
     """
 
     __slots__ = (
-        *("_ask", "_began", "_failed_money", "_failed_tokens", "_given_up", "_journal", "_ledger", "_most"),
-        *("_request_id", "lease"),
+        *("_ask", "_began", "_failed_money", "_failed_tokens", "_given_up", "_journal", "_ledger", "_most", "_noted"),
+        *("_request_rates", "lease"),
     )
 
-    def __init__(self, ledger: Ledger, lease: Lease, ask: Ask, journal: LeaseJournal, *, most: int) -> None:
+    def __init__(
+        self, ledger: Ledger, lease: Lease, ask: Ask, journal: LeaseJournal, noted: OpenLease | None, *, most: int
+    ) -> None:
         self.lease = lease
         self._ledger = ledger
         self._ask = ask
         self._journal = journal
         self._most = most
-        self._request_id = ask.request_id
+        self._noted = noted
+        self._request_rates: list[tuple[RateKind, Rate]] = []
         self._failed_tokens = self._failed_money = 0
         self._given_up = False
         self._began = time.perf_counter()
@@ -61,17 +68,27 @@ class LeasedCall:
         """
         plan, ask, held = self.lease.plan, self._ask, self.lease
         tokens, money = self._at_most(ask.choices * (int(FASTEST * seconds) + IN_FLIGHT_TOKENS), plan.price)
-        held.settle(tokens, money)
-        self._failed_tokens += tokens
-        self._failed_money += money
+        if not self._given_up:
+            held.settle(tokens, money)
+            self._failed_tokens += tokens
+            self._failed_money += money
         self._given_up = True  # unless what follows is granted
         self._ask = ask = replace(ask, request_id=f"{ask.request_id}+", completion=held.completion, exact=True)
-        self.lease = lease = await self._ledger.lease(plan, ask)
+        # It is one request, however many attempts it takes.
+        self._request_rates = self._request_rates or [rate for rate in held.rates() if rate[0] == "requests"]
+        plan = replace(plan, limits=tuple(limit for limit in plan.limits if limit.what != "requests"), opened=None)
+        lease = await self._ledger.lease(plan, ask)
         if lease.limited_by is not None:  # the answer cannot be made shorter any more
             lease.settle(0, 0)
             raise BudgetExhausted(f"After a failed attempt, {lease.limited_by.id} has too little left for another.")
+        self.lease = lease
         self._given_up = False
         self._began = time.perf_counter()
+        if self._noted is not None:
+            failed = (self._failed_tokens, self._failed_money)
+            whole = {"tokens": failed[0] + lease.tokens, "money": failed[1] + lease.money}
+            parts = {"attempt": ask.request_id, "failed_tokens": failed[0], "failed_money": failed[1]}
+            self._journal.add(msgspec.structs.replace(self._noted, **whole, **parts))
 
     def settle(
         self, reported: TokenUsage | None, copy: EventCopy | None, failure: SluiceError | None, price: Price | None
@@ -84,7 +101,8 @@ class LeasedCall:
         tokens, money = (0, 0) if self._given_up else self._charge(reported, copy, failure, price)
         if tokens > self.lease.tokens and self.lease.plan.counts_tokens:
             log.error("The upstream used %d tokens on a call that had leased %d.", tokens, self.lease.tokens)
-        self._journal.forget(self._request_id)
+        if self._noted is not None:
+            self._journal.forget(self._noted.request_id)
         self.lease.settle(tokens, money)
         return tokens + self._failed_tokens, money + self._failed_money
 
@@ -92,7 +110,7 @@ class LeasedCall:
         """What the client is told of its budgets and limits, rendered."""
         lease = self.lease
         lines = b""
-        for kind, rate in lease.rates():
+        for kind, rate in (*self._request_rates, *lease.rates()):
             lines += rate_headers(kind, *rate)
         if (left := lease.left) is not None:
             lines += LEFT % left
@@ -114,7 +132,8 @@ class LeasedCall:
             return lease.tokens, lease.money
         if reported is not None and (copy is None or copy.whole):
             cached, completion = reported.cached_tokens, reported.completion_tokens or 0
-            return reported.total_tokens, 0 if price is None else price.cost(reported.prompt_tokens, cached, completion)
+            money = 0 if price is None else min(MOST, price.cost(reported.prompt_tokens, cached, completion))
+            return reported.total_tokens, money
         if failure is not None and did_no_work(failure):
             return 0, 0
         now = time.perf_counter()

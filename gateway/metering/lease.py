@@ -8,6 +8,8 @@ from gateway.metering.plan import Plan
 from sluice.identity import Budget, Limit
 
 RateKind = Literal["requests", "tokens"]
+MOST_TOKENS = 2**32
+"""More than any call can use; with it, no product of a price and a number of tokens is beyond a double."""
 
 
 @dataclass(slots=True)

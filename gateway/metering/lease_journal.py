@@ -26,6 +26,8 @@ class OpenLease(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         tokens, money: the most that it costs. A line with a request id alone is of a call that had not been made yet.
         at: when it was leased, in seconds since 1970.
+        attempt: the id of the lease that it holds since earlier attempts failed; `failed_tokens` and `failed_money`,
+            which are part of the whole, were booked for those.
     """
 
     request_id: str
@@ -35,6 +37,9 @@ class OpenLease(msgspec.Struct, frozen=True, array_like=True):
     tokens: int = 0
     money: int = 0
     at: float = 0.0
+    attempt: str = ""
+    failed_tokens: int = 0
+    failed_money: int = 0
 
 
 _encode = msgspec.json.Encoder().encode

@@ -93,8 +93,12 @@ class LeaseRecovery:
         if lost:
             insert(self._engine, [_record(lease) for lease in lost])
             log.warning("%d calls were under way in a process that was killed; they are charged in full.", len(lost))
-        charged = {lease.request_id: (lease.tokens, lease.money) for lease in leases.values()}
-        return charged | charges
+        charged = {lease.request_id: (lease.tokens, lease.money) for lease in leases.values()} | charges
+        for lease in leases.values():
+            if lease.attempt:
+                tokens, money = charged[lease.request_id]
+                charged[lease.attempt] = (tokens - lease.failed_tokens, money - lease.failed_money)
+        return charged
 
     def _recorded(self, request_ids: list[str]) -> dict[str, tuple[int, int]]:
         columns = (col(UsageRow.request_id), col(UsageRow.charged_tokens), col(UsageRow.cost))

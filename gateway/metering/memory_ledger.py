@@ -12,6 +12,7 @@ from gateway.metering.plan import Plan
 from gateway.metering.refusal import budget_refusal, limit_refusal, rate_refusal
 from gateway.metering.window import span
 from sluice.identity import Budget, Limit
+from sluice.identity.budgets import MOST
 
 KEPT_SECONDS = 3_600
 """How long a plan's accounts are held before they are looked up again; what nobody looked up for twice that is forgotten."""
@@ -86,7 +87,7 @@ class MemoryLedger:
                 raise rate_refusal(limit, over, 1)
         completion, limited_by = self._fit(plan, opened, ask, now)
         tokens = ask.tokens(completion)
-        money = 0 if plan.price is None else plan.price.cost(ask.prompt, 0, ask.choices * completion)
+        money = 0 if plan.price is None else min(plan.price.cost(ask.prompt, 0, ask.choices * completion), MOST)
         return self._take(plan, opened, tokens, money, completion, limited_by)
 
     async def open(self, budget: Budget, spent: int, ends: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.metering.lease import Ask
+from gateway.metering.lease import MOST_TOKENS, Ask
 from gateway.metering.plan import Plan
 from gateway.metering.redis_scripts import LEASE, SETTLE, bulk
 from gateway.metering.window import span
@@ -16,8 +16,6 @@ from sluice.identity.budgets import MOST
 
 KEPT_SECONDS = 3_600
 """How long what is known of a plan's accounts is used before it is put together again."""
-MOST_TOKENS = 2**32
-"""More than any call can use; with it, no product of a price and a number of tokens is beyond a double."""
 
 encode = msgspec.msgpack.Encoder().encode
 

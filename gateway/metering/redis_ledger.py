@@ -19,11 +19,10 @@ from typing import Any
 import hiredis
 import msgspec
 
-from gateway.metering.lease import Ask, Lease
+from gateway.metering.lease import MOST_TOKENS, Ask, Lease
 from gateway.metering.lease_journal import LeaseJournal
 from gateway.metering.plan import Plan
 from gateway.metering.redis_accounts import (
-    MOST_TOKENS,
     Accounts,
     Charge,
     Held,

@@ -12,12 +12,13 @@ from gateway.envelope import Envelope, with_model
 from gateway.exchange import Exchange
 from gateway.metering.call import LEFT, LeasedCall, rate_headers
 from gateway.metering.demand import Demand, read_demand
-from gateway.metering.lease import Ask, Lease, NeedsCount, Unopened
+from gateway.metering.lease import MOST_TOKENS, Ask, Lease, NeedsCount, Unopened
 from gateway.metering.lease_journal import LeaseJournal, OpenLease
 from gateway.metering.ledger import Ledger
 from gateway.metering.plan import Plan, make_plan
 from gateway.metering.spent import SpentReader
 from gateway.routing import Route, price_of
+from gateway.tokens import Tokens
 from gateway.upstream import Upstream
 from gateway.usage import UsageWriter
 from sluice.errors import BudgetExhausted, RateLimited, SluiceError
@@ -34,8 +35,8 @@ COUNTS = 10_000
 
 
 class _Tokenized(msgspec.Struct):
-    count: int
-    max_model_len: int | None = None
+    count: Tokens
+    max_model_len: Tokens | None = None
 
 
 _tokenized = msgspec.json.Decoder(_Tokenized)
@@ -90,7 +91,9 @@ class MeteringStep:
             lease = await self._take(exchange, plan, ask)
         limit = None
         if lease.limited_by is not None:
-            limit = lease.completion if context is None else max(1, min(lease.completion, context - ask.prompt))
+            limit = lease.completion
+            if context is not None and demand.prompts == 1:  # of several nobody knows how long each is
+                limit = max(1, min(limit, context - ask.prompt))
         elif demand.completion is None and reach is None:
             limit = UNKNOWN_COMPLETION
         most = next((most for most in (limit, demand.completion, reach) if most is not None), 0)
@@ -141,10 +144,12 @@ class MeteringStep:
 
     def _begin(self, exchange: Exchange, lease: Lease, ask: Ask, *, most: int) -> None:
         plan = lease.plan
+        noted = None
         if plan.budgets:
             call = (exchange.request_id, plan.identity.key_id, exchange.route, exchange.endpoint.name)
-            self._journal.add(OpenLease(*call, lease.tokens, lease.money, self.ledger.clock()))
-        exchange.leased = LeasedCall(self.ledger, lease, ask, self._journal, most=most)
+            noted = OpenLease(*call, lease.tokens, lease.money, self.ledger.clock())
+            self._journal.add(noted)
+        exchange.leased = LeasedCall(self.ledger, lease, ask, self._journal, noted, most=most)
 
     async def _count(self, route: Route, demand: Demand, body: bytes) -> int | None:
         """The prompt's tokens as the engines themselves count them, the most where several may answer; None where they
@@ -163,7 +168,7 @@ class MeteringStep:
             if tokenized is None:
                 return None
             counted = max(counted, tokenized.count)
-            contexts += [] if tokenized.max_model_len is None else [tokenized.max_model_len]
+            contexts += [tokenized.max_model_len] if tokenized.max_model_len else []
         if contexts:
             self._contexts[route.name] = (min(contexts), max(contexts))
         self._counts[key] = counted
@@ -182,7 +187,7 @@ class MeteringStep:
             if response.status in (404, 405):
                 self._without_tokenizer.add(route.name)
             return _tokenized.decode(answer) if response.status == 200 else None
-        except (SluiceError, TimeoutError, msgspec.MsgspecError) as error:
+        except (SluiceError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             log.debug("%s does not count the tokens of a prompt: %s", route.name, error)
             return None
 
@@ -198,10 +203,11 @@ def _ask(
     """
     prompt = demand.prompt if counted is None else counted
     if context is not None:
-        prompt = min(prompt, context - 1)
-    choices = demand.choices
+        prompt = min(prompt, demand.prompts * (context - 1))
+    choices = min(demand.choices, MOST_TOKENS)
+    most = MOST_TOKENS // choices if choices else 0
     if demand.completion is not None:
-        return Ask(request_id, prompt, choices, demand.completion, exact=exact)
+        return Ask(request_id, prompt, choices, min(demand.completion, most), exact=exact)
     if context is not None:  # an answer may be as long as the prompt is short: how short, only a count tells
-        return Ask(request_id, prompt, choices, context, most=choices * context, exact=exact)
-    return Ask(request_id, prompt, choices, UNKNOWN_COMPLETION, exact=exact)
+        return Ask(request_id, prompt, choices, min(context, most), most=choices * context, exact=exact)
+    return Ask(request_id, prompt, choices, min(UNKNOWN_COMPLETION, most), exact=exact)

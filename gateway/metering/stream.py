@@ -79,7 +79,7 @@ class LeasedCopy(EventCopy):
         """Count one event; False where it is beyond the lease."""
         try:
             choices = _decoder.decode(data).choices
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return True
         for choice in choices:
             if size := choice.size:

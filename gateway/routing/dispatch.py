@@ -49,6 +49,9 @@ async def dispatch(
                 # A fallback that cannot take the request at all says nothing about the failure before it.
                 failure = failure if class_of(error) is None else error
         raise request.told(failure)
+    except SluiceError:
+        exchange.last_failure = request.last_failure  # which may be another than the client is told
+        raise
     finally:
         request.tell_attempts(route)
 
@@ -67,6 +70,11 @@ class _Request:
         self._key = "" if exchange.identity is None else exchange.identity.key_id
         self._attempts = 0
         self._failed: list[FailedAttempt] = []
+
+    @property
+    def last_failure(self) -> SluiceError | None:
+        """How the last attempt ended that was made."""
+        return self._failed[-1].failure if self._failed else None
 
     async def within(self, route: "Route") -> UpstreamResponse:
         """The answer of one of this route's upstreams, each with its turn before one is asked again.

@@ -1,6 +1,7 @@
 """Failures after which the upstream has certainly not worked on the request."""
 
 from sluice.errors import (
+    InvalidRequest,
     Overloaded,
     SluiceError,
     UpstreamFailed,
@@ -33,4 +34,4 @@ def did_no_work(error: SluiceError) -> bool:
     """Whether an upstream that failed so has neither read the prompt nor written anything."""
     if isinstance(error, UpstreamRefused):
         return error.status < 500 or error.status == 503
-    return isinstance(error, UpstreamUnreachable | NotConnectedInTime | TurnedAway | Overloaded)
+    return isinstance(error, UpstreamUnreachable | NotConnectedInTime | TurnedAway | Overloaded | InvalidRequest)

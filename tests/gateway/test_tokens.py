@@ -15,3 +15,8 @@ def test_what_is_nested_too_deeply_reports_nothing() -> None:
 def test_a_report() -> None:
     assert usage_of(b'{"usage":{"prompt_tokens":2,"completion_tokens":1}}') == TokenUsage(2, 1)
     assert usage_of(b"{}") is usage_of(b"no JSON") is None
+
+
+@pytest.mark.parametrize("body", [b'{"usage":' + b"[" * 100_000, b'{"usage":{"\xff":1', b"\xff"])
+def test_a_body_that_cannot_be_read_reports_nothing(body: bytes) -> None:
+    assert usage_of(body) is None

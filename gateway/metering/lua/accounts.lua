@@ -6,7 +6,7 @@
 
 local FOREVER = 2 ^ 53
 local DAY = 86400
-local KEPT = 30 * DAY
+local KEPT = 32 * DAY
 local LATE = 7200
 local MILLION = 1000000
 

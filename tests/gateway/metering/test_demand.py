@@ -97,7 +97,6 @@ def test_the_messages_of_an_embedding_count() -> None:
         ({"max_completion_tokens": 7}, 1, 7, ["max_completion_tokens"]),
         ({"max_completion_tokens": 7, "max_tokens": 9}, 1, 9, ["max_completion_tokens", "max_tokens"]),
         ({"max_tokens": None}, 1, None, ["max_completion_tokens"]),
-        ({"max_tokens": 0}, 1, 0, ["max_tokens"]),
         ({"max_tokens": 7, "n": 3}, 3, 7, ["max_tokens"]),
     ],
 )
@@ -127,6 +126,10 @@ def test_what_a_completion_asks_for(further: dict[str, Any], choices: int, compl
     said = demand.said(body) if demand.unsaid else body
     assert json.loads(said).get("max_tokens") == completion, "some servers take none for no end"
     assert json.loads(demand.limited(body, 3))["max_tokens"] == 3
+
+
+def test_a_completion_of_no_token_holds_the_one_that_is_written() -> None:
+    assert read(TEXT | {"max_tokens": 0, "echo": True}, "/v1/completions").completion == 1
 
 
 def test_embeddings_are_prompts_alone() -> None:
@@ -166,6 +169,8 @@ def test_what_can_be_tokenized() -> None:
     [
         {"max_tokens": "500"},
         {"max_tokens": -1},
+        {"max_tokens": 0},
+        {"max_completion_tokens": 0, "max_tokens": 5},
         {"n": "4"},
         {"n": 1.5},
         {"max_completion_tokens": [1]},

@@ -79,6 +79,22 @@ async def test_a_call_without_a_record_gets_one_and_is_charged_in_full(deploymen
     assert list(deployment.leases.iterdir()) == []
 
 
+async def test_a_call_that_died_in_another_attempt_is_charged_for_all_of_them(deployment: Deployment) -> None:
+    whole = [
+        OpenLease(
+            request_id, "k", "m", "chat", 320, 17, 1.5, attempt=f"{request_id}+", failed_tokens=200, failed_money=10
+        )
+        for request_id in ("req-1", "req-2")
+    ]
+    deployment.die(lease("req-1"), OpenLease("req-1+"), whole[0], whole[1], OpenLease("req-2+"), records=("req-2",))
+    async with deployment.started():
+        pass
+    assert deployment.rows()["req-1"].charged_tokens == 320
+    [charges] = deployment.settled
+    assert charges["req-1+"] == (120, 7), "what its lease in the ledger holds beside what is booked"
+    assert charges["req-2+"] == (10 - 200, 0 - 10)
+
+
 async def test_what_dies_beside_a_living_process_is_recovered_by_it(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

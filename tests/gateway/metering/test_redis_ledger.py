@@ -304,6 +304,15 @@ async def test_a_lease_of_a_window_that_ended_is_charged_to_that_one(start: Star
     assert await process.used() == (0, 0)
 
 
+async def test_a_window_is_kept_for_the_longest_month(server: RedisServer, start: Start) -> None:
+    process = await start()
+    process.clock.now, ends = span("month", NOON + 10 * 86_400)
+    await process.take(plan(Budget("key:k/tokens/month", "key:k", 1_000, "month")), 1)
+    with redis.Redis.from_url(server.url) as client:
+        [key] = client.keys("*budget:key:k/tokens/month")
+        assert client.ttl(key) > ends - process.clock.now >= 31 * 86_400 - 1
+
+
 async def test_a_clock_that_is_set_back_reopens_no_window(start: Start) -> None:
     process = await start()
     await process.take(plan(HARD), 1)

@@ -129,20 +129,27 @@ def test_embeddings_take_their_prompt_alone(tmp_path: Path, scripted_upstream: S
         assert ada.call(path="/v1/embeddings", input="x" * 300).status_code == 429
 
 
-def test_each_of_several_prompts_is_held_for(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
-    models = {
-        "text": {"source": {"path": "x"}, "port": scripted_upstream.port, "context": 512},
-        "vectors": {"kind": "embedding", "source": {"path": "x"}, "port": scripted_upstream.port, "context": 512},
-    }
-    with RunningGateway(tmp_path, scripted_upstream.url, sections={"models": models}) as gateway:
+@pytest.mark.parametrize(
+    ("path", "kind", "field"), [("/v1/completions", "chat", "prompt"), ("/v1/embeddings", "embedding", "input")]
+)
+def test_each_of_several_prompts_is_held_for(
+    tmp_path: Path, scripted_upstream: ScriptedUpstream, path: str, kind: str, field: str
+) -> None:
+    model = {"kind": kind, "source": {"path": "x"}, "port": scripted_upstream.port, "context": 512}
+    with RunningGateway(tmp_path, scripted_upstream.url, sections={"models": {"small": model}}) as gateway:
         ada = Budgeted(gateway, {"day": 10_000})
-        several = ["word " * 100] * 30
-        assert ada.call(path="/v1/completions", model="text", prompt=several).status_code == 429
-        assert ada.call(path="/v1/embeddings", model="vectors", input=several).status_code == 429
-        assert ada.call(path="/v1/embeddings", model="vectors", input="word " * 3_000).status_code == 200
-        assert [request.path for request in scripted_upstream.requests if request.path != "/tokenize"] == [
-            "/v1/embeddings"
-        ]
+        assert ada.call(path=path, model="small", **{field: ["word " * 100] * 30}).status_code == 429
+        assert ada.call(path=path, model="small", **{field: "word " * 3_000}).status_code == 200, "one has one context"
+
+
+def test_the_answers_to_several_prompts_share_what_is_left(tmp_path: Path, scripted_upstream: ScriptedUpstream) -> None:
+    model = {"source": {"path": "x"}, "port": scripted_upstream.port, "context": 512}
+    with RunningGateway(tmp_path, scripted_upstream.url, sections={"models": {"small": model}}) as gateway:
+        several = ["word " * 30] * 10
+        call = {"path": "/v1/completions", "model": "small", "prompt": several, "max_tokens": 100}
+        response = Budgeted(gateway, {"day": 2_200}).call(**call)
+        assert response.headers["x-sluice-budget"].startswith("limited")
+        assert 40 < scripted_upstream.requests[-1].json["max_tokens"] < 100
 
 
 @pytest.mark.parametrize("unit", ["tokens", "money"])
@@ -154,7 +161,7 @@ def test_a_wish_beyond_all_numbers_holds_nothing_for_ever(
         ada = Budgeted(gateway, {})
         set_budget(gateway.engine, f"key:{ada.key.id}", 1_000, "ever", unit, hard=False, by="tester")
         set_limit(gateway.engine, f"key:{ada.key.id}", "concurrent", 1, by="tester")
-        wishes = [{"max_tokens": 2**53}, {"max_tokens": 2**64}, {"max_tokens": 2**70, "n": 2**70}, {"max_tokens": 5}]
+        wishes = [{"max_tokens": 2**53}, {"max_tokens": 2**64}, {"max_tokens": 2**70, "n": 2}, {"max_tokens": 5}]
         assert [ada.call(**wish).status_code for wish in wishes] == [200] * 4
         assert {record.status for record in gateway.usage(4)} == {200}
 

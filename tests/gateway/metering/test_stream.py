@@ -76,3 +76,8 @@ def test_an_engine_goes_on_while_nobody_reads() -> None:
     reader._first = reader._read_at - 10
     ahead = reader.at_most_written(reader._read_at + 5) - reader.at_most_written(reader._read_at)
     assert 45 <= ahead <= 50
+
+
+def test_text_that_is_not_utf8_passes_uncounted() -> None:
+    broken = b'data: {"choices":[{"index":0,"text":"\xff"}]}\n\n'
+    assert copy(2).feed(broken) == broken

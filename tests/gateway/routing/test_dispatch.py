@@ -10,6 +10,7 @@ import pytest
 
 from gateway.exchange import Exchange
 from gateway.routing.failure import FailedAttempt
+from sluice.identity.limits import set_limit
 from tests.doubles.scripted_upstream import Behaviour, ScriptedUpstream, error_body
 from tests.gateway.metering.conftest import Budgeted, left
 from tests.gateway.routing.conftest import Serve, chat, route_of
@@ -322,6 +323,33 @@ def test_another_attempt_needs_a_budget_for_itself(serve: Serve, near: ScriptedU
     [record] = gateway.usage(1)
     assert 64 < record.charged_tokens <= 400
     assert left(response) == 400 - record.charged_tokens
+
+
+def test_a_request_is_one_however_many_attempts_it_takes(
+    serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    near.next(Behaviour(status=500, body="broken"))
+    gateway = serve(r={"url": near.url, "fallbacks": {"unavailable": ["far"]}}, far={"url": far.url})
+    ada = Budgeted(gateway, {"day": 10_000})
+    for what in ("requests", "concurrent"):
+        set_limit(gateway.engine, f"key:{ada.key.id}", what, 1, by="tester")
+    response = ada.call(model="r", max_tokens=20)
+    assert response.status_code == 200
+    assert response.headers["x-ratelimit-remaining-requests"] == "0"
+    assert len(far.requests) == 1
+    assert ada.call(model="r").status_code == 429
+
+
+def test_another_attempt_is_never_made_with_less_than_the_first_was_told(
+    serve: Serve, near: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    near.next(Behaviour(status=500, body="broken"))
+    gateway = serve(
+        r={"url": near.url, "fallbacks": {"unavailable": ["far", "last"]}}, far={"url": far.url}, last={"url": far.url}
+    )
+    ada = Budgeted(gateway, {"day": 800})
+    assert ada.call(model="r", max_tokens=500).status_code == 500
+    assert not far.requests, "what is left holds an answer of some tokens, and far would write 500"
 
 
 def test_a_fallback_that_is_not_asked_does_not_make_the_failure_before_it_free(
