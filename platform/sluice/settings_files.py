@@ -18,6 +18,8 @@ from sluice.strict_yaml import NotYaml, check_size, read_yaml
 
 RESERVED = {"SLUICE_CONFIG", "SLUICE_DEBUG"}
 """Variables that steer the program itself and are no settings."""
+NAMED = ("models", "routes", "services")
+"""Sections that hold items by name."""
 
 
 def load_settings(folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -40,7 +42,7 @@ class Reading:
 
     Attributes:
         settings: None where anything is wrong.
-        faults: all that is wrong. What concerns several sections is only known once each is right by itself.
+        faults: all that is wrong. What concerns several sections is told of those that are right by themselves.
         origins: by key, the file with the line, or the variable, that it comes from.
     """
 
@@ -78,11 +80,35 @@ def read_settings(folder: Path | None = None, environment: Mapping[str, str] = o
         settings = Settings.model_validate({**merged, "extensions": extensions})
     except ValidationError as error:
         # Between sections, something may only seem wrong because a file could not be read.
-        if not (unread and error.errors()[0]["loc"] == ()):
+        between_sections = error.errors()[0]["loc"] == ()
+        if not (unread and between_sections):
             reading.faults += explain(error, reading.origins)
+        if not (unread or between_sections):
+            reading.faults += _faults_beside(error, {**merged, "extensions": extensions}, reading)
     else:
         reading.settings = None if reading.faults else settings
     return reading
+
+
+def _faults_beside(error: ValidationError, data: dict[str, Any], reading: Reading) -> list[ConfigurationError]:
+    """What is wrong between sections beside single wrong values: with what holds these left out. What then names something
+    that was left out says nothing."""
+    rest, gone = dict(data), set[str]()
+    for details in error.errors(include_url=False):
+        section, *below = details["loc"]
+        items: Any = rest.get(str(section))
+        if section in NAMED and below and isinstance(items, dict):
+            gone.add(str(below[0]))
+            rest[str(section)] = {name: item for name, item in items.items() if name != below[0]}  # pyright: ignore[reportUnknownVariableType]
+        else:
+            rest.pop(str(section), None)
+    try:
+        Settings.model_validate(rest)
+    except ValidationError as further:
+        marks = [mark for name in gone for mark in (f"'{name}'", f".{name}.", f".{name}:")]
+        faults = explain(further, reading.origins) if further.errors()[0]["loc"] == () else []
+        return [fault for fault in faults if not any(mark in str(fault) for mark in marks)]
+    return []
 
 
 def _read_extensions(merged: dict[str, Any], reading: Reading) -> dict[str, Section]:

@@ -96,3 +96,26 @@ def test_the_first_is_what_loading_says(tmp_path: Path) -> None:
 def test_the_caches_knobs(tmp_path: Path, text: str, expected: str) -> None:
     [fault] = faults(tmp_path, text)
     assert expected in fault
+
+
+def test_what_disagrees_between_sections_is_told_beside_single_faults(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        "gateway:\n  drain_seconds: soon\n"
+        "models:\n  a: {port: 9000, source: {package: p}}\n  b: {port: 9000, source: {package: p}}\n"
+        "routes:\n"
+        "  bad: {weight: 5}\n"
+        "  to_bad: {url: 'http://127.0.0.1:1', fallbacks: {unavailable: [bad]}}\n"
+        "  to_none: {url: 'http://127.0.0.1:2', fallbacks: {unavailable: [none]}}\n"
+        "  a: {url: 'http://127.0.0.1:3'}\n",
+    )
+    told = "\n".join(found)
+    for expected in (
+        "gateway.drain_seconds",
+        "routes.bad",
+        "models.b.port: 9000",
+        "'none'",
+        "routes.a: there is a model",
+    ):
+        assert expected in told, (expected, found)
+    assert "to_bad" not in told, "what had to be left out is not missed"
