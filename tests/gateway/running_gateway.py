@@ -108,6 +108,15 @@ class RunningGateway:
         assert len(found) == count
         return found
 
+    def wait_for_meters(self, *ids: str) -> None:
+        """Until the gateway counts by these budgets and limits, which were set after their key was made."""
+
+        def known() -> set[str]:
+            meters = self.application.keyring.meters
+            return {meter.id for of in (*meters.budgets.values(), *meters.limits.values()) for meter in of}
+
+        self.wait(lambda: known() >= set(ids))
+
     def wait(self, condition: Any, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():

@@ -31,9 +31,9 @@ def own(gateway: RunningGateway, token: str) -> dict[str, Any]:
 
 def test_a_key_without_a_role_learns_what_it_has_left(gateway: RunningGateway) -> None:
     create_scope(gateway.engine, "team", "search", by="tester")
-    key, token = create_key(gateway.engine, owner="ada", scope="team:search", models=["m"], budgets={"day": 1_000})
     set_budget(gateway.engine, "team:search", 5 * NANO, "ever", "money", by="tester")
     set_limit(gateway.engine, "team:search", "requests", 600, by="tester")
+    key, token = create_key(gateway.engine, owner="ada", scope="team:search", models=["m"], budgets={"day": 1_000})
     assert gateway.post(HELLO, headers={"authorization": f"Bearer {token}"}).status_code == 200
     told = own(gateway, token)
     team, day = told.pop("budgets")

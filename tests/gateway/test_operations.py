@@ -61,6 +61,7 @@ def test_the_openapi_document_describes_every_endpoint(gateway: RunningGateway) 
         "/v1/embeddings",
         "/v1/models",
         "/v1/models/{model}",
+        "/v1/key",
         "/health/live",
         "/health/ready",
         "/metrics",

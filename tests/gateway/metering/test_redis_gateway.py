@@ -42,6 +42,7 @@ def test_a_lost_redis_is_told_and_what_it_knew_is_counted_when_it_is_back(
     _, hard = create_key(gateway.engine, owner="ada", budgets={"ever": 100})
     key, limited = create_key(gateway.engine, owner="bob")
     set_limit(gateway.engine, f"key:{key.id}", "requests", 5, by="tester")
+    gateway.wait_for_meters(f"key:{key.id}/requests")
     assert call(gateway, hard).headers["x-sluice-budget-remaining"] == "85"
     assert call(gateway, limited, stream=True).headers["x-ratelimit-remaining-requests"] == "4"
     server.kill()

@@ -161,6 +161,7 @@ def test_a_wish_beyond_all_numbers_holds_nothing_for_ever(
         ada = Budgeted(gateway, {})
         set_budget(gateway.engine, f"key:{ada.key.id}", 1_000, "ever", unit, hard=False, by="tester")
         set_limit(gateway.engine, f"key:{ada.key.id}", "concurrent", 1, by="tester")
+        gateway.wait_for_meters(f"key:{ada.key.id}/{unit}/ever", f"key:{ada.key.id}/concurrent")
         wishes = [{"max_tokens": 2**53}, {"max_tokens": 2**64}, {"max_tokens": 2**70, "n": 2}, {"max_tokens": 5}]
         assert [ada.call(**wish).status_code for wish in wishes] == [200] * 4
         assert {record.status for record in gateway.usage(4)} == {200}
@@ -363,6 +364,7 @@ def test_a_429_tells_of_the_limit_that_was_reached(counted: RunningGateway) -> N
     ada = Budgeted(counted, {})
     set_limit(counted.engine, f"key:{ada.key.id}", "requests", 2, by="tester")
     set_limit(counted.engine, f"key:{ada.key.id}", "tokens", 1_000, by="tester")
+    counted.wait_for_meters(f"key:{ada.key.id}/requests", f"key:{ada.key.id}/tokens")
     first, second, third = (ada.call(max_tokens=20) for _ in range(3))
     assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]
     told = {name: value for name, value in third.headers.items() if name.startswith("x-ratelimit")}

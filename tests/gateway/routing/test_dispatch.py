@@ -333,6 +333,7 @@ def test_a_request_is_one_however_many_attempts_it_takes(
     ada = Budgeted(gateway, {"day": 10_000})
     for what in ("requests", "concurrent"):
         set_limit(gateway.engine, f"key:{ada.key.id}", what, 1, by="tester")
+        gateway.wait_for_meters(f"key:{ada.key.id}/{what}")
     response = ada.call(model="r", max_tokens=20)
     assert response.status_code == 200
     assert response.headers["x-ratelimit-remaining-requests"] == "0"
