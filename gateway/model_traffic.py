@@ -106,8 +106,9 @@ class ModelTraffic:
         route = self._routes.find(envelope.model, identity, endpoint)
         exchange.route = route.name
         if policy := identity.policy or self._guardrails.default:
-            body = await self._guardrails.check_request(exchange, policy, body)
-            envelope = read_envelope(body)
+            checked = await self._guardrails.check_request(exchange, policy, body)
+            if checked is not body:
+                body, envelope = checked, read_envelope(checked)
         cache = None if route.is_service else self._cache
         if cache is not None and await cache.answer(exchange, request.headers, body):
             return
